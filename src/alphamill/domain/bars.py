@@ -1,0 +1,63 @@
+"""Bars as columns: the one schema every stage reads and writes.
+
+Raw prices are never rewritten. What a corporate action does to earlier prices stands beside
+them: ``price_factor`` multiplies every earlier price so that it compares with this bar's, and is
+known only from this bar on. A 2:1 split has 0.5; a 1 % dividend about 0.99; most bars have 1.
+"""
+
+import datetime as dt
+from typing import Final
+
+import polars as pl
+
+UTC_TS: Final[pl.DataType] = pl.Datetime("us", "UTC")
+
+#: What a `MarketFeed` yields. `adj_close` may be null where a source has none.
+RAW_BAR_SCHEMA: Final = pl.Schema(
+    {
+        "symbol": pl.String,
+        "session": pl.Date,
+        "open": pl.Float64,
+        "high": pl.Float64,
+        "low": pl.Float64,
+        "close": pl.Float64,
+        "volume": pl.Float64,
+        "price_factor": pl.Float64,
+    }
+)
+
+#: A normalised bar. `ts` is the close of the session in UTC: the moment the bar is known.
+BAR_SCHEMA: Final = pl.Schema(
+    {
+        "symbol": pl.String,
+        "ts": UTC_TS,
+        "session": pl.Date,
+        "open": pl.Float64,
+        "high": pl.Float64,
+        "low": pl.Float64,
+        "close": pl.Float64,
+        "volume": pl.Float64,
+        "price_factor": pl.Float64,
+        "split_factor": pl.Float64,
+        "source": pl.String,
+        "ingested_at": UTC_TS,
+    }
+)
+
+BAR_KEY: Final = ("symbol", "ts")
+
+#: Columns that make two bars of one key different; `source` and `ingested_at` do not.
+BAR_VALUES: Final = ("open", "high", "low", "close", "volume", "price_factor", "split_factor")
+
+
+def empty_bars() -> pl.DataFrame:
+    """A frame of `BAR_SCHEMA` without rows."""
+    return pl.DataFrame(schema=BAR_SCHEMA)
+
+
+def session_close(bars: pl.DataFrame) -> dt.datetime:
+    """The one close time shared by all rows of a one-session frame."""
+    closes = bars["ts"].unique()
+    if len(closes) != 1:
+        raise ValueError(f"expected the bars of one session, got {len(closes)} close times")
+    return closes[0]  # type: ignore[no-any-return]

@@ -1,0 +1,92 @@
+"""Orders, fills and positions. Quantities and money are Decimal; sides carry the sign."""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class OrderStatus(StrEnum):
+    """PENDING is committed but not sent; IN_FLIGHT is sent without a clear answer yet."""
+
+    PENDING = "pending"
+    IN_FLIGHT = "in_flight"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
+
+
+def order_id(portfolio: str, decided_at: dt.datetime, symbol: str, side: Side, quantity: Decimal) -> str:
+    """The id of an order is its content: the same decision can never be sent twice under two ids."""
+    content = "|".join(
+        (portfolio, decided_at.astimezone(dt.UTC).isoformat(), symbol, side.value, f"{quantity.normalize():f}")
+    )
+    return f"ord_{hashlib.sha256(content.encode()).hexdigest()[:24]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A market order for the next open. `quantity` is positive; `side` says which way."""
+
+    id: str
+    portfolio: str
+    decided_at: dt.datetime
+    symbol: str
+    side: Side
+    quantity: Decimal
+    reference_price: Decimal
+    reason: str
+    status: OrderStatus = OrderStatus.PENDING
+    filled_quantity: Decimal = Decimal(0)
+    detail: str = ""
+
+    def with_status(self, status: OrderStatus, detail: str = "") -> "Order":
+        return replace(self, status=status, detail=detail or self.detail)
+
+    @property
+    def notional_usd(self) -> Decimal:
+        return self.quantity * self.reference_price
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution. `price` is per share after slippage, raw; `commission_usd` is >= 0."""
+
+    id: str
+    order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    commission_usd: Decimal
+    filled_at: dt.datetime
+
+    @property
+    def cash_usd(self) -> Decimal:
+        """Change of cash: negative for a buy."""
+        return -self.side.sign * self.quantity * self.price - self.commission_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Signed quantity and its average entry price (raw, before commission)."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal

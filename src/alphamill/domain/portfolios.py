@@ -1,0 +1,123 @@
+"""The `Portfolio` spec: one schema for examples/portfolio.yaml, the ledger and the custom resource."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from alphamill.errors import InvalidConfig
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Universe(_Frozen):
+    symbols: tuple[str, ...] = Field(min_length=1, description="What may be traded.")
+    calendar: str = Field(default="XNYS", description="An exchange_calendars code.")
+
+    @model_validator(mode="after")
+    def _unique(self) -> "Universe":
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("symbols must be unique")
+        return self
+
+
+class ModelRef(_Frozen):
+    service: str = Field(default="forecaster", description="Name of the inference service that is asked.")
+    horizon_bars: int = Field(default=5, gt=0, description="Must equal the horizon the model was trained for.")
+
+
+class Schedule(_Frozen):
+    every_bars: int = Field(default=1, gt=0, description="Decide at every n-th closed bar.")
+    grace_secs: int = Field(
+        default=900, ge=0, description="After the close, wait so long for late symbols before deciding without them."
+    )
+
+
+class Sizing(_Frozen):
+    method: Literal["mean_variance", "equal_weight", "top_k"] = "mean_variance"
+    max_weight: float = Field(default=0.4, gt=0, le=1)
+    gross_limit: float = Field(default=1.0, gt=0, le=4)
+    long_only: bool = True
+    risk_aversion: float = Field(default=5.0, gt=0, description="Gamma in mu'w - gamma/2 w'Sw, per horizon.")
+    turnover_penalty_bps: float = Field(
+        default=10.0, ge=0, description="Cost charged in the objective per unit of turnover."
+    )
+    signal_threshold_bps: float = Field(default=5.0, ge=0, description="A smaller |mean| is a hold.")
+    covariance_bars: int = Field(default=126, ge=20, description="Daily returns behind the correlation matrix.")
+    cash_buffer_pct: float = Field(
+        default=1.0, ge=0, lt=100, description="Part of NAV never allocated, for gaps and costs."
+    )
+    min_order_usd: Decimal = Field(default=Decimal(100), ge=0, description="Smaller differences are not traded.")
+    top_k: int = Field(default=3, gt=0, description="Names held by method top_k.")
+
+
+class RiskLimits(_Frozen):
+    max_drawdown_pct: float = Field(
+        default=25.0, gt=0, le=100, description="From the peak NAV; a breach turns the portfolio REDUCING."
+    )
+    stop_loss_pct: float = Field(
+        default=20.0, gt=0, le=100, description="Below the average price a long position is closed."
+    )
+    max_order_notional_usd: Decimal = Field(default=Decimal(100_000), gt=0)
+    max_turnover_pct: float = Field(default=200.0, gt=0, description="Of NAV, per decision.")
+    max_volume_pct: float = Field(default=5.0, gt=0, le=100, description="Of the bar's volume, per order.")
+    max_feature_age_secs: int = Field(default=3600, gt=0, description="Older features are refused at decision time.")
+
+
+class BrokerRef(_Frozen):
+    kind: Literal["paper"] = "paper"
+    commission_bps: float = Field(default=5.0, ge=0)
+    slippage_bps: float = Field(default=2.0, ge=0)
+    margin: bool = Field(default=False, description="False: a buy never spends more than the cash at hand.")
+
+
+class PortfolioSpec(_Frozen):
+    """What one portfolio trades, how it is sized, and what stops it."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    initial_cash_usd: Decimal = Field(default=Decimal(100_000), gt=0)
+    universe: Universe
+    model: ModelRef = ModelRef()
+    schedule: Schedule = Schedule()
+    sizing: Sizing = Sizing()
+    risk: RiskLimits = RiskLimits()
+    broker: BrokerRef = BrokerRef()
+
+
+def parse_portfolio(document: dict[str, Any]) -> PortfolioSpec:
+    """Read a Portfolio document (apiVersion, kind, metadata.name, spec).
+
+    Raises
+    ------
+    InvalidConfig
+        Names the first offending field and what is wrong with it.
+    """
+    if document.get("kind") != "Portfolio" or document.get("apiVersion") != "alphamill.dev/v1alpha1":
+        raise InvalidConfig(
+            f"not a Portfolio: apiVersion {document.get('apiVersion')!r}, kind {document.get('kind')!r}.",
+            field="kind",
+            remedy="Start the file as examples/portfolio.yaml does.",
+        )
+    try:
+        return PortfolioSpec.model_validate(
+            {**document.get("spec", {}), "name": document.get("metadata", {}).get("name")}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidConfig(f"{where}: {first['msg']} (got {first['input']!r}).", field=where) from error
+
+
+def load_portfolio(path: Path) -> PortfolioSpec:
+    """Read one Portfolio YAML file; errors as `parse_portfolio`, and for an unreadable file."""
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidConfig(f"{path}: {error}.", field=str(path)) from error
+    if not isinstance(document, dict):
+        raise InvalidConfig(f"{path} holds no mapping.", field=str(path), remedy="See examples/portfolio.yaml.")
+    return parse_portfolio(document)

@@ -1,0 +1,89 @@
+"""Settings: typed, frozen, read once from the environment (prefix ``ALPHAMILL_``).
+
+An adapter is chosen by a URL or a kind here, never by asking which runtime this is.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from alphamill.errors import InvalidConfig
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between machines. Each field names its unit."""
+
+    model_config = SettingsConfigDict(env_prefix="ALPHAMILL_", frozen=True, extra="forbid")
+
+    home: Path = Field(
+        default=Path(".alphamill"), description="Folder of all embedded state; safe to delete when nothing runs."
+    )
+    feature_repo: Path = Field(default=REPO_ROOT / "feature_repo", description="Folder with the Feast declarations.")
+    portfolios: tuple[Path, ...] = Field(
+        default=(REPO_ROOT / "examples" / "portfolio.yaml",),
+        description="Portfolio files the controller trades; JSON list in the environment.",
+    )
+    redis_url: str = Field(
+        default="redis://127.0.0.1:16379/0", pattern=r"^redis(s)?://", description="Online store and event bus."
+    )
+    lake_uri: str | None = Field(default=None, description="Root of the Delta tables; default: <home>/lake.")
+    ledger_dsn: str | None = Field(
+        default=None, description="SQLAlchemy URL of ledger and journal; default: SQLite in <home>."
+    )
+    broker_dsn: str | None = Field(
+        default=None, description="SQLAlchemy URL of the paper broker's own books; default: SQLite in <home>."
+    )
+    mlflow_tracking_uri: str | None = Field(
+        default=None, description="MLflow tracking and registry; default: SQLite in <home>."
+    )
+    model_name: str = Field(
+        default="forecaster", pattern=r"^[a-z][a-z0-9-]{0,40}$", description="Registered model and inference service."
+    )
+    controller_host: str = Field(default="127.0.0.1", description="Address the controller listens on.")
+    controller_port: int = Field(default=8800, ge=1, le=65535)
+    forecast_timeout_secs: float = Field(default=5.0, gt=0, le=120)
+    clock: Literal["system", "bars"] = Field(
+        default="system",
+        description="bars: time is the close of the newest bar, for replaying history; system: the wall clock.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    notify_urls: tuple[str, ...] = Field(
+        default=(), description="Apprise URLs that alerts go to; JSON list in the environment."
+    )
+
+    @cached_property
+    def lake(self) -> str:
+        return self.lake_uri or str(self.home.resolve() / "lake")
+
+    @cached_property
+    def ledger_url(self) -> str:
+        return self.ledger_dsn or f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @cached_property
+    def broker_url(self) -> str:
+        return self.broker_dsn or f"sqlite:///{self.home.resolve() / 'paper_broker.db'}"
+
+    @cached_property
+    def tracking_uri(self) -> str:
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+
+def load_settings() -> Settings:
+    """Settings from the environment.
+
+    Raises
+    ------
+    InvalidConfig
+        Names the environment variable that is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "ALPHAMILL_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        raise InvalidConfig(f"{name}: {first['msg']} (got {first['input']!r}).", field=name) from error
