@@ -10,36 +10,36 @@ from typing import Final
 
 import polars as pl
 
-UTC_TS: Final[pl.DataType] = pl.Datetime("us", "UTC")
+UTC_TS: Final = pl.Datetime("us", "UTC")
 
 #: What a `MarketFeed` yields. `adj_close` may be null where a source has none.
 RAW_BAR_SCHEMA: Final = pl.Schema(
     {
-        "symbol": pl.String,
-        "session": pl.Date,
-        "open": pl.Float64,
-        "high": pl.Float64,
-        "low": pl.Float64,
-        "close": pl.Float64,
-        "volume": pl.Float64,
-        "price_factor": pl.Float64,
+        "symbol": pl.String(),
+        "session": pl.Date(),
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.Float64(),
+        "price_factor": pl.Float64(),
     }
 )
 
 #: A normalised bar. `ts` is the close of the session in UTC: the moment the bar is known.
 BAR_SCHEMA: Final = pl.Schema(
     {
-        "symbol": pl.String,
+        "symbol": pl.String(),
         "ts": UTC_TS,
-        "session": pl.Date,
-        "open": pl.Float64,
-        "high": pl.Float64,
-        "low": pl.Float64,
-        "close": pl.Float64,
-        "volume": pl.Float64,
-        "price_factor": pl.Float64,
-        "split_factor": pl.Float64,
-        "source": pl.String,
+        "session": pl.Date(),
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.Float64(),
+        "price_factor": pl.Float64(),
+        "split_factor": pl.Float64(),
+        "source": pl.String(),
         "ingested_at": UTC_TS,
     }
 )

@@ -9,7 +9,7 @@ import polars as pl
 from alphamill.domain.bars import UTC_TS
 
 #: Every feature table starts with these two columns, then one Float64 column per feature.
-FEATURE_KEY: Final = {"symbol": pl.String, "ts": UTC_TS}
+FEATURE_KEY: Final = {"symbol": pl.String(), "ts": UTC_TS}
 
 
 @dataclass(frozen=True, slots=True)
