@@ -1,0 +1,102 @@
+"""Between snapshots and a model's arrays: one place, so that every forecaster asks the same way."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from alphamill.domain.features import FeatureSnapshot
+from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.errors import ForecasterUnavailable, InvalidFeatures
+
+
+def feature_matrix(signature: ModelSignature, snapshots: Sequence[FeatureSnapshot]) -> npt.NDArray[np.float32]:
+    """Snapshots as the model's input, columns in the order of the signature.
+
+    Parameters
+    ----------
+    signature
+        Names the expected features in order. Values are taken by name; further names are ignored.
+    snapshots
+        Raw, unscaled feature values; scaling is inside the model's graph.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_snapshots, n_features)
+        All finite.
+
+    Raises
+    ------
+    InvalidFeatures
+        A snapshot lacks a feature, or a value is NaN or infinite (also: too large for float32).
+    """
+    names = signature.features
+    matrix = np.empty((len(snapshots), len(names)), dtype=np.float64)
+    for row, snapshot in enumerate(snapshots):
+        try:
+            matrix[row] = [snapshot.values[name] for name in names]
+        except KeyError as error:
+            missing = [name for name in names if name not in snapshot.values]
+            raise InvalidFeatures(
+                f"{snapshot.symbol} at {snapshot.ts.isoformat()} lacks {', '.join(missing)}.",
+                field="features",
+                remedy=f"{signature.name} expects, in order: {', '.join(names)}.",
+            ) from error
+    with np.errstate(over="ignore"):
+        inputs = matrix.astype(np.float32)
+    _refuse_non_finite(signature, snapshots, inputs)
+    return inputs
+
+
+def _refuse_non_finite(
+    signature: ModelSignature, snapshots: Sequence[FeatureSnapshot], inputs: npt.NDArray[np.float32]
+) -> None:
+    bad = np.argwhere(~np.isfinite(inputs))
+    if not len(bad):
+        return
+    snapshot, name = snapshots[bad[0][0]], signature.features[bad[0][1]]
+    raise InvalidFeatures(
+        f"{name} of {snapshot.symbol} at {snapshot.ts.isoformat()} is {snapshot.values[name]}, not a finite float32.",
+        field=name,
+        remedy=f"{signature.name} expects finite values, in order: {', '.join(signature.features)}.",
+    )
+
+
+def to_forecasts(
+    signature: ModelSignature,
+    snapshots: Sequence[FeatureSnapshot],
+    mean: npt.NDArray[np.floating],
+    std: npt.NDArray[np.floating],
+) -> list[Forecast]:
+    """A model's answer as forecasts, one per snapshot in order.
+
+    Parameters
+    ----------
+    mean, std
+        Shape (n_snapshots,), fractions over the horizon.
+
+    Raises
+    ------
+    ForecasterUnavailable
+        The answer has another length, is not finite, or a std is not above zero.
+    """
+    n = len(snapshots)
+    if mean.shape != (n,) or std.shape != (n,):
+        raise ForecasterUnavailable(
+            f"{signature.name} {signature.version} answered shapes {mean.shape} and {std.shape} for {n} rows.",
+            field="mean",
+            remedy="Deploy a model with outputs mean [n] and std [n].",
+        )
+    wrong = np.flatnonzero(~(np.isfinite(mean) & np.isfinite(std) & (std > 0)))
+    if len(wrong):
+        first = wrong[0]
+        raise ForecasterUnavailable(
+            f"{signature.name} {signature.version} answered mean {mean[first]}, std {std[first]} "
+            f"for {snapshots[first].symbol}; both must be finite and std above zero.",
+            field="std" if np.isfinite(mean[first]) else "mean",
+            remedy="Roll back to the previous version.",
+        )
+    return [
+        Forecast(snapshot.symbol, snapshot.ts, mean=float(m), std=float(s), model_version=signature.version)
+        for snapshot, m, s in zip(snapshots, mean, std, strict=True)
+    ]
