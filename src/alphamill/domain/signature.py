@@ -9,8 +9,10 @@ from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecast, ModelSignature
 from alphamill.errors import ForecasterUnavailable, InvalidFeatures
 
+FloatMatrix = npt.NDArray[np.float32]
 
-def feature_matrix(signature: ModelSignature, snapshots: Sequence[FeatureSnapshot]) -> npt.NDArray[np.float32]:
+
+def feature_matrix(signature: ModelSignature, snapshots: Sequence[FeatureSnapshot]) -> FloatMatrix:
     """Snapshots as the model's input, columns in the order of the signature.
 
     Parameters
@@ -48,9 +50,7 @@ def feature_matrix(signature: ModelSignature, snapshots: Sequence[FeatureSnapsho
     return inputs
 
 
-def _refuse_non_finite(
-    signature: ModelSignature, snapshots: Sequence[FeatureSnapshot], inputs: npt.NDArray[np.float32]
-) -> None:
+def _refuse_non_finite(signature: ModelSignature, snapshots: Sequence[FeatureSnapshot], inputs: FloatMatrix) -> None:
     bad = np.argwhere(~np.isfinite(inputs))
     if not len(bad):
         return
