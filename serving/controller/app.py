@@ -1,0 +1,47 @@
+"""The controller's HTTP face. It only wires: routes, problems, and the engine's life."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from alphamill import __version__
+from alphamill.bootstrap import controller_parts
+from alphamill.settings import Settings
+from serving.controller import data, model, operations, portfolio, predict, problems
+from serving.controller.deps import Parts
+from serving.controller.engine import Engine
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application; parts are made when it starts, not before."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        made = controller_parts(settings)
+        engine = Engine(made.live, made.bus, made.metrics)
+        app.state.parts = Parts(
+            settings=settings,
+            live=made.live,
+            engine=engine,
+            ledger=made.ledger,
+            forecaster=made.forecaster,
+            registry=made.registry,
+            model_server=made.model_server,
+            notifier=made.notifier,
+            metrics=made.metrics,
+        )
+        await engine.start()
+        yield
+        await engine.stop()
+
+    app = FastAPI(
+        title="Alphamill controller",
+        version=__version__,
+        summary="Bars in, decisions and orders out; every order explained.",
+        lifespan=lifespan,
+    )
+    problems.install(app)
+    for module in (data, predict, portfolio, model, operations):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,21 @@
+"""POST /api/data: one bar in."""
+
+import polars as pl
+from fastapi import APIRouter
+
+from alphamill.domain.bars import RAW_BAR_SCHEMA
+from serving.controller.deps import WithParts
+from serving.controller.models import BarIn, Done
+from serving.controller.problems import PROBLEMS
+
+router = APIRouter(tags=["data"])
+
+
+@router.post("/api/data", responses=PROBLEMS, summary="Store one bar")
+def store_bar(bar: BarIn, parts: WithParts) -> Done:
+    """Validate the bar and make it durable. The same bar again changes nothing; another value corrects it."""
+    row = bar.model_dump()
+    row["session"] = row.pop("date")
+    parts.live.accept(pl.DataFrame([row], schema=RAW_BAR_SCHEMA))
+    parts.engine.wake()
+    return Done(message="Data stored successfully")

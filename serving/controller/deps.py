@@ -1,0 +1,34 @@
+"""What the routes need, wired once per process and handed to them by FastAPI."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from alphamill.controller.live import LiveTrading
+from alphamill.monitoring import Metrics
+from alphamill.ports import Forecaster, Ledger, ModelRegistry, ModelServer, Notifier
+from alphamill.settings import Settings
+from serving.controller.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything one controller process holds."""
+
+    settings: Settings
+    live: LiveTrading
+    engine: Engine
+    ledger: Ledger
+    forecaster: Forecaster
+    registry: ModelRegistry
+    model_server: ModelServer
+    notifier: Notifier
+    metrics: Metrics
+
+
+def parts_of(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+WithParts = Annotated[Parts, Depends(parts_of)]

@@ -1,0 +1,99 @@
+"""Background work of the controller process: close sessions, publish, process, enforce states."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from alphamill.controller.live import LiveTrading
+from alphamill.domain.events import BARS_APPENDED
+from alphamill.errors import AlphamillError, EventBusUnavailable
+from alphamill.monitoring import Metrics
+from alphamill.ports import EventBus
+
+#: How long to wait for work when nothing wakes the engine; also how fast a halt cancels open orders.
+TICK_SECS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """Runs `LiveTrading` off the event loop. Events are the fast path; every tick also finds what an event lost."""
+
+    def __init__(self, live: LiveTrading, bus: EventBus, metrics: Metrics) -> None:
+        self._live = live
+        self._bus = bus
+        self._metrics = metrics
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._bus_started = False
+
+    async def start(self) -> None:
+        """Recover, join the bus, start ticking. A bus that is down is joined later; a bad ledger stops the start."""
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._live.start)
+        self._bus.subscribe(BARS_APPENDED, self._on_bars_appended)
+        await self._join_bus()
+        self._task = asyncio.create_task(self._run(), name="controller-engine")
+
+    async def stop(self) -> None:
+        """Finish the work in hand, then leave the bus."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._bus_started:
+            with contextlib.suppress(EventBusUnavailable):
+                await self._bus.stop()
+
+    def wake(self) -> None:
+        """Something is in the journal; may be called from any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_SECS)
+            self._wake.clear()
+            await self._guarded(self._tick)
+
+    async def _tick(self) -> None:
+        await asyncio.to_thread(self._live.enforce_states)
+        if not self._bus_started:
+            await self._join_bus()
+        for event in await asyncio.to_thread(self._live.close_sessions):
+            await self._publish(event.model_dump(mode="json"))
+        if self._live.behind_secs > TICK_SECS:
+            await asyncio.to_thread(self._live.process)
+
+    async def _publish(self, message: dict[str, Any]) -> None:
+        try:
+            await self._bus.publish(BARS_APPENDED, message)
+        except EventBusUnavailable as error:
+            # The session is merged already: the next tick finds the loop behind and processes it.
+            log.error("event not published", code=error.code, detail=str(error))
+
+    async def _on_bars_appended(self, message: dict[str, Any]) -> None:
+        await self._guarded(lambda: asyncio.to_thread(self._live.process))
+
+    async def _join_bus(self) -> None:
+        try:
+            await self._bus.start()
+            self._bus_started = True
+        except EventBusUnavailable as error:
+            log.error("event bus is down; ticks do its work", code=error.code, detail=str(error))
+
+    async def _guarded(self, work: Callable[[], Any]) -> None:
+        """Nothing that goes wrong in one round may stop the next one; positions are held meanwhile."""
+        try:
+            await work()
+        except AlphamillError as error:
+            self._metrics.engine_failures.labels(code=error.code).inc()
+            log.error("round failed", code=error.code, detail=str(error))
+        except Exception:
+            self._metrics.engine_failures.labels(code="UNEXPECTED").inc()
+            log.exception("round failed")

@@ -1,0 +1,29 @@
+"""GET /api/model/{model_id}: one registered model."""
+
+from fastapi import APIRouter
+
+from alphamill.errors import NotFound
+from serving.controller.deps import Parts, WithParts
+from serving.controller.models import ModelOut
+from serving.controller.problems import PROBLEMS
+
+router = APIRouter(tags=["model"])
+
+
+@router.get("/api/model/{model_id}", responses=PROBLEMS, summary="Status of a model version")
+def model(model_id: str, parts: WithParts) -> ModelOut:
+    """`model_id` is '<name>-<version>', e.g. forecaster-1."""
+    name, _, number = model_id.rpartition("-")
+    if not name or not number.isdecimal():
+        raise NotFound(f"no model {model_id!r}.", field="model_id", remedy="An id looks like forecaster-1.")
+    version = parts.registry.get(name, number)
+    deployed = _deployed_id(parts, name) == version.id
+    status = "deployed" if deployed else "registered"
+    return ModelOut(model_id=version.id, status=status, last_updated=version.updated_at.date())
+
+
+def _deployed_id(parts: Parts, service: str) -> str | None:
+    try:
+        return parts.model_server.deployment(service).model_id
+    except NotFound:
+        return None

@@ -1,0 +1,134 @@
+"""Requests and responses of the controller's API; the four contracts of the README, to the letter."""
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+
+class BarIn(BaseModel):
+    """One daily bar. `price_factor` is an extension: what this bar does to earlier prices (0.5 for a 2:1 split)."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "symbol": "AAPL",
+                    "date": "2024-11-15",
+                    "open": 145.2,
+                    "high": 146.8,
+                    "low": 144.0,
+                    "close": 145.7,
+                    "volume": 10000,
+                }
+            ]
+        },
+    )
+
+    symbol: str = Field(min_length=1, max_length=20)
+    date: dt.date = Field(description="Session of the portfolio's calendar.")
+    open: FiniteFloat = Field(gt=0)
+    high: FiniteFloat = Field(gt=0)
+    low: FiniteFloat = Field(gt=0)
+    close: FiniteFloat = Field(gt=0)
+    volume: FiniteFloat = Field(ge=0)
+    price_factor: FiniteFloat = Field(default=1.0, gt=0, description="Multiplies every earlier price to compare.")
+
+
+class Done(BaseModel):
+    """A write that succeeded."""
+
+    status: Literal["success"] = "success"
+    message: str
+
+
+class PredictIn(BaseModel):
+    """Raw features in the order of the model's signature."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL", "features": [0.01, -0.02, 0.03]}]}
+    )
+
+    symbol: str = Field(min_length=1, max_length=20)
+    features: list[FiniteFloat] = Field(min_length=1, max_length=1000)
+
+
+class Prediction(BaseModel):
+    """`prediction` is the forward return as a fraction; `confidence` the probability that its sign is right."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"prediction": 0.02, "confidence": 0.85}]})
+
+    prediction: float
+    confidence: float = Field(ge=0.5, le=1)
+
+
+class WeightsIn(BaseModel):
+    """New target weights, as fractions of NAV; symbols of the universe left out become 0."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"weights": {"AAPL": 0.25, "GOOG": 0.35, "TSLA": 0.4}}]}
+    )
+
+    weights: dict[str, FiniteFloat] = Field(min_length=1, max_length=10_000)
+
+
+class ModelOut(BaseModel):
+    """One registered model version."""
+
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [{"model_id": "forecaster-1", "status": "deployed", "last_updated": "2024-11-15"}]
+        },
+    )
+
+    model_id: str
+    status: Literal["deployed", "registered"]
+    last_updated: dt.date
+
+
+class PositionOut(BaseModel):
+    """A position and its weight at the last close."""
+
+    symbol: str
+    quantity: str = Field(description="Decimal, signed.")
+    average_price_usd: str = Field(description="Decimal.")
+
+
+class PortfolioOut(BaseModel):
+    """What a portfolio is doing now."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    name: str
+    state: Literal["ACTIVE", "REDUCING", "HALTED"]
+    state_reason: str
+    nav_usd: str = Field(description="Decimal, at the last settled close.")
+    cash_usd: str
+    drawdown_pct: float
+    last_settled_at: dt.datetime | None
+    last_decision_at: dt.datetime | None
+    model_version: str
+    open_orders: int
+    positions: list[PositionOut]
+
+
+class StateIn(BaseModel):
+    """Why the state changes; it is kept in the history."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "news before the open"}]})
+
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable name of the error.")
+    field: str | None = None
+    remedy: str | None = None

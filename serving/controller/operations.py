@@ -1,0 +1,41 @@
+"""Orders explained, health and metrics."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import TypeAdapter
+
+from alphamill.domain.ledger import OrderTrail
+from serving.controller.deps import WithParts
+from serving.controller.problems import PROBLEMS
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/api/orders/{order_id}", responses=PROBLEMS, summary="Explain an order")
+def explain_order(order_id: str, parts: WithParts) -> dict[str, Any]:
+    """From the order back to its decision, rule results, forecast, feature values, model and data version."""
+    trail = TypeAdapter(OrderTrail).dump_python(parts.ledger.explain(order_id), mode="json")
+    return dict(trail)
+
+
+@router.get("/healthz", summary="Is the process alive")
+def alive() -> dict[str, str]:
+    """Always ok while the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses=PROBLEMS, summary="Can it trade")
+def ready(parts: WithParts) -> dict[str, str]:
+    """The ledger opens and the forecaster answers; 503 names what does not."""
+    for spec in parts.live.specs:
+        parts.ledger.load(spec)
+    signature = parts.forecaster.signature()
+    return {"status": "ready", "model": f"{signature.name}-{signature.version}"}
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+def metrics(parts: WithParts) -> Response:
+    """Text exposition format."""
+    return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,175 @@
+"""Composition root: settings in, wired objects out. The only place that knows which adapter serves which port.
+
+Adapters are imported inside the functions: asking for the ledger must not load torch.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
+from alphamill.ports import (
+    BarListener,
+    BarStore,
+    Broker,
+    Clock,
+    EventBus,
+    FeatureStore,
+    Forecaster,
+    Ledger,
+    MarketFeed,
+    ModelRegistry,
+    ModelServer,
+    Notifier,
+)
+from alphamill.settings import Settings
+
+if TYPE_CHECKING:
+    from alphamill.controller.live import LiveTrading
+    from alphamill.evaluation.backtest import BacktestParts
+    from alphamill.monitoring import Metrics
+
+
+def market_feed(name: str) -> MarketFeed:
+    """``sample`` is the bundled real sample; anything else is a folder of CSV or Parquet files."""
+    from alphamill.adapters.feeds.files import FolderFeed
+    from alphamill.adapters.feeds.sample import SampleFeed
+
+    return SampleFeed() if name == "sample" else FolderFeed(Path(name))
+
+
+def bar_store(settings: Settings, table: str = "bars") -> BarStore:
+    """One Delta table below the lake: ``landing`` before validation, ``bars`` after it."""
+    from alphamill.adapters.delta import DeltaBarStore
+
+    return DeltaBarStore(f"{settings.lake}/{table}")
+
+
+def feature_store(settings: Settings) -> FeatureStore:
+    from alphamill.adapters.feast import FeastFeatureStore
+
+    return FeastFeatureStore(settings.feature_repo, settings.home.resolve() / "features", settings.redis_url)
+
+
+def model_registry(settings: Settings) -> ModelRegistry:
+    from alphamill.adapters.mlflow import MlflowRegistry
+
+    return MlflowRegistry(settings.tracking_uri, str(settings.home.resolve() / "mlflow"))
+
+
+def model_server(settings: Settings) -> ModelServer:
+    from alphamill.adapters.kserve import LocalModelServer
+
+    return LocalModelServer(model_registry(settings), settings.home.resolve())
+
+
+def forecaster(settings: Settings) -> Forecaster:
+    """Asks whatever version is deployed under the model's name at that moment."""
+    from alphamill.adapters.kserve import V2Forecaster
+
+    return V2Forecaster(settings.home.resolve(), settings.model_name, settings.forecast_timeout_secs)
+
+
+def ledger(settings: Settings) -> Ledger:
+    from alphamill.adapters.sql.ledger import SqlLedger
+
+    return SqlLedger(settings.ledger_url)
+
+
+def event_bus(settings: Settings) -> EventBus:
+    from alphamill.adapters.events import RedisEventBus
+
+    return RedisEventBus(settings.redis_url)
+
+
+def notifier(settings: Settings) -> Notifier:
+    from alphamill.adapters.notify import AppriseNotifier
+
+    return AppriseNotifier(settings.notify_urls)
+
+
+def portfolios(settings: Settings) -> list[PortfolioSpec]:
+    return [load_portfolio(path) for path in settings.portfolios]
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerParts:
+    """What one controller process is made of."""
+
+    live: "LiveTrading"
+    bus: EventBus
+    ledger: Ledger
+    forecaster: Forecaster
+    registry: ModelRegistry
+    model_server: ModelServer
+    notifier: Notifier
+    metrics: "Metrics"
+
+
+def controller_parts(settings: Settings) -> ControllerParts:
+    """Wire the live path: real stores, the deployed forecaster, the broker of the portfolio file."""
+    from prometheus_client import CollectorRegistry
+
+    from alphamill.adapters.clock import BarClock, SystemClock
+    from alphamill.adapters.sql.journal import SqlBarJournal
+    from alphamill.controller.live import LiveTrading
+    from alphamill.monitoring import Metrics
+
+    specs = portfolios(settings)
+    bar_clock = BarClock()
+    clock: Clock = bar_clock if settings.clock == "bars" else SystemClock()
+    books, asks, tells = ledger(settings), forecaster(settings), notifier(settings)
+    broker = _paper_broker(specs, settings.broker_url)
+    loop = _trading_loop(settings, specs, clock, [bar_clock, broker], broker, books, asks, tells)
+    live = LiveTrading(
+        door=bar_door(specs),
+        journal=SqlBarJournal(settings.ledger_url),
+        store=bar_store(settings),
+        loop=loop,
+        ledger=books,
+        clock=clock,
+    )
+    registry = model_registry(settings)
+    metrics = Metrics(CollectorRegistry())
+    return ControllerParts(live, event_bus(settings), books, asks, registry, model_server(settings), tells, metrics)
+
+
+def bar_door(specs: list[PortfolioSpec]):  # type: ignore[no-untyped-def]
+    """The live door for bars: normalise and validate against the wall clock, whatever clock the loop runs on."""
+    from alphamill.ingestion import normalise
+    from alphamill.validation import check_bars
+
+    calendar = specs[0].universe.calendar
+
+    def door(raw: pl.DataFrame) -> pl.DataFrame:
+        now = dt.datetime.now(dt.UTC)
+        bars = normalise(raw, source="api", calendar=calendar, ingested_at=now)
+        return check_bars(bars, calendar=calendar, now=now)
+
+    return door
+
+
+def backtest_parts(
+    spec: PortfolioSpec, feature_rows: pl.DataFrame, asks: Forecaster, *, ledger_url: str = "sqlite://"
+) -> "BacktestParts":
+    """Wire a backtest: precomputed features, in-memory books, time told by bars."""
+    from alphamill.adapters.clock import BarClock
+    from alphamill.adapters.feature_table import FeatureTable
+    from alphamill.adapters.sql.ledger import SqlLedger
+    from alphamill.evaluation.backtest import BacktestParts
+    from alphamill.testing.notifier import SilentNotifier
+
+    clock = BarClock()
+    broker = _paper_broker([spec], None)
+    return BacktestParts(
+        features=FeatureTable(feature_rows, clock),
+        forecaster=asks,
+        broker=broker,
+        ledger=SqlLedger(ledger_url),
+        clock=clock,
+        notifier=SilentNotifier(),
+        listeners=(clock, broker),
+    )

@@ -1,0 +1,192 @@
+"""The live path: accept a bar, make it durable, close sessions, wake the loop, recover after a restart."""
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import polars as pl
+import structlog
+
+from alphamill.controller.controller import PortfolioController
+from alphamill.controller.loop import TradingLoop
+from alphamill.controller.market import Market, market_at
+from alphamill.controller.sessions import closed_sessions
+from alphamill.domain.bars import BAR_KEY, BAR_VALUES
+from alphamill.domain.decisions import Decision, TradingState
+from alphamill.domain.events import BarsAppended
+from alphamill.errors import NotFound, UnknownSymbol
+from alphamill.ports import BarJournal, BarStore, Clock, Ledger
+
+#: Checks one batch of raw bars and gives normalised ones; raises `InvalidBar` naming field and rule.
+BarDoor = Callable[[pl.DataFrame], pl.DataFrame]
+
+log = structlog.get_logger(__name__)
+
+
+class LiveTrading:
+    """What the controller process does between its HTTP door and the trading loop.
+
+    One lock guards everything that reads or moves the cursor, so events, ticks and requests may come from any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        door: BarDoor,
+        journal: BarJournal,
+        store: BarStore,
+        loop: TradingLoop,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        self._door = door
+        self._journal = journal
+        self._store = store
+        self._loop = loop
+        self._ledger = ledger
+        self._clock = clock
+        self._lock = threading.Lock()
+        specs = [controller.spec for controller in loop.controllers]
+        self.universe = frozenset(symbol for spec in specs for symbol in spec.universe.symbols)
+        self.specs = tuple(specs)
+        self._grace = dt.timedelta(seconds=max(spec.schedule.grace_secs for spec in specs))
+        self._cursor = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._merged_at: float | None = None
+        self._data_version = "bars@none"
+
+    def accept(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Validate bars of `RAW_BAR_SCHEMA` and journal them; when this returns they survive a crash.
+
+        Raises
+        ------
+        UnknownSymbol
+            No portfolio trades this symbol.
+        InvalidBar
+            A rule of `alphamill.validation` is broken; nothing of the batch is stored.
+        StoreUnavailable
+            The journal did not take the batch; nothing is acknowledged.
+        """
+        bars = self._door(raw)
+        unknown = sorted(set(bars["symbol"]) - self.universe)
+        if unknown:
+            raise UnknownSymbol(
+                f"{', '.join(unknown)} is traded by no portfolio.",
+                field="symbol",
+                remedy=f"Known symbols: {', '.join(sorted(self.universe))}.",
+            )
+        self._journal.append(bars)
+        return bars
+
+    def start(self) -> None:
+        """Recover: load history up to what was settled, open new portfolios, send what was committed but not sent."""
+        with self._lock:
+            bars, newest = self._read_all()
+            if bars.is_empty():
+                raise NotFound("the bars table is empty.", remedy="Run `alphamill ingest` first.")
+            settled = [controller.settled_at() for controller in self._loop.controllers]
+            self._cursor = min((at for at in settled if at is not None), default=newest)
+            self._load(bars)
+            for controller in self._loop.controllers:
+                controller.open(self._market(controller))
+                controller.send_committed(late=self._loop.late(controller, self._cursor))
+                if controller.decides_again(self._cursor):
+                    controller.on_session(self._market(controller), late=self._loop.late(controller, self._cursor))
+
+    def close_sessions(self) -> list[BarsAppended]:
+        """Merge every session that is complete into the bars table; one event per session."""
+        with self._lock:
+            pending = self._journal.pending()
+            events, corrected = [], False
+            sessions = closed_sessions(
+                pending, universe=self.universe, cursor=self._cursor, now=self._clock.now(), grace=self._grace
+            )
+            for session in sessions:
+                corrected |= session["ts"][0] <= self._cursor and self._changes(session)
+                version = self._store.append(session)
+                self._journal.mark_merged(session)
+                self._merged_at = self._merged_at or time.monotonic()
+                symbols = tuple(session["symbol"])
+                events.append(BarsAppended(session=session["session"][0], symbols=symbols, version=str(version)))
+            if corrected:
+                log.warning("bars of settled sessions were corrected; history is reloaded, no decision is redone")
+                self._load(self._read_all()[0])
+                self._loop.refresh_features(sorted(self.universe))
+            return events
+
+    def process(self) -> list[Decision]:
+        """Run every merged session after the cursor through the loop, in order.
+
+        When one fails, history goes back to the cursor and the session is tried again at the next call.
+        """
+        with self._lock:
+            try:
+                return self._process()
+            except Exception:
+                self._load(self._read_all()[0])
+                raise
+
+    def _process(self) -> list[Decision]:
+        version = self._store.version()
+        bars = self._store.read(start=self._cursor.date(), version=version).filter(pl.col("ts") > self._cursor)
+        self._data_version = f"bars@{version}"
+        decisions = []
+        for session in bars.sort("ts", "symbol").partition_by("ts", maintain_order=True):
+            decisions += self._loop.on_session(session, self._data_version)
+            self._cursor = session["ts"][0]
+        self._merged_at = None
+        return decisions
+
+    @property
+    def behind_secs(self) -> float:
+        """For how long a merged session has been waiting to be processed; 0 if none is."""
+        return 0.0 if self._merged_at is None else time.monotonic() - self._merged_at
+
+    def enforce_states(self) -> None:
+        """Cancel what a halt or a reduction forbids, and finish what was committed but not sent."""
+        with self._lock:
+            for controller in self._loop.controllers:
+                controller.send_committed(late=self._loop.late(controller, self._cursor))
+
+    def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
+        """Set a manual target for one portfolio (the first one if None); see `PortfolioController.update_target`."""
+        controller = self.controller(portfolio)
+        with self._lock:
+            late = self._loop.late(controller, self._cursor)
+            return controller.update_target(weights, self._market(controller), late=late)
+
+    def set_state(self, portfolio: str, state: TradingState, reason: str) -> None:
+        """Written at once, whatever the loop is doing; the next round cancels what the new state forbids."""
+        self._ledger.set_state(self.controller(portfolio).spec.name, state, reason, dt.datetime.now(dt.UTC))
+
+    def controller(self, portfolio: str | None) -> PortfolioController:
+        """The controller of a portfolio by name; `NotFound` lists the names there are."""
+        for controller in self._loop.controllers:
+            if portfolio in (None, controller.spec.name):
+                return controller
+        names = ", ".join(controller.spec.name for controller in self._loop.controllers)
+        raise NotFound(f"no portfolio {portfolio!r}.", field="portfolio", remedy=f"There are: {names}.")
+
+    @property
+    def cursor(self) -> dt.datetime:
+        """Close of the newest session that was processed."""
+        return self._cursor
+
+    def _read_all(self) -> tuple[pl.DataFrame, dt.datetime]:
+        version = self._store.version()
+        bars = self._store.read(symbols=sorted(self.universe), version=version) if version >= 0 else pl.DataFrame()
+        self._data_version = f"bars@{version}"
+        return bars, bars["ts"].max() if bars.height else self._cursor  # type: ignore[return-value]
+
+    def _load(self, bars: pl.DataFrame) -> None:
+        known = bars.filter(pl.col("ts") <= self._cursor)
+        self._loop.restore(known)
+
+    def _changes(self, session: pl.DataFrame) -> bool:
+        stored = self._store.read(start=session["session"][0], until=session["session"][0])
+        columns = [*BAR_KEY, *BAR_VALUES]
+        return session.select(columns).join(stored.select(columns), on=columns, how="anti").height > 0
+
+    def _market(self, controller: PortfolioController) -> Market:
+        symbols = controller.spec.universe.symbols
+        return market_at(self._loop.history, symbols, self._cursor, self._data_version)

@@ -1,0 +1,86 @@
+"""The loop all runtimes share: a closed session goes through features, listeners and controllers, in that order."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+
+import polars as pl
+import structlog
+
+from alphamill.controller.controller import PortfolioController
+from alphamill.controller.lateness import Lateness
+from alphamill.controller.market import market_at
+from alphamill.domain.bars import session_close
+from alphamill.domain.decisions import Decision
+from alphamill.domain.history import BarHistory
+from alphamill.errors import AlphamillError
+from alphamill.ports import BarListener
+
+#: Brings the newest feature rows of the given symbols to where the controllers read them.
+FeatureRefresh = Callable[[BarHistory, Sequence[str]], None]
+
+log = structlog.get_logger(__name__)
+
+
+class TradingLoop:
+    """Feeds closed sessions, strictly in order, to every portfolio.
+
+    Parameters
+    ----------
+    history
+        Bars before the first session to come; the controllers read the same object.
+    refresh
+        Updates the feature store from the history; a failure is logged, and the controllers then refuse stale rows.
+    listeners
+        Called with the session's bars before any decision: the clock, the paper broker.
+    lateness
+        Says whether a session's orders can still reach its next open.
+    """
+
+    def __init__(
+        self,
+        *,
+        history: BarHistory,
+        refresh: FeatureRefresh,
+        listeners: Sequence[BarListener],
+        controllers: Sequence[PortfolioController],
+        lateness: Lateness,
+    ) -> None:
+        self.history = history
+        self.controllers = tuple(controllers)
+        self._refresh = refresh
+        self._listeners = tuple(listeners)
+        self._lateness = lateness
+
+    def on_session(self, bars: pl.DataFrame, data_version: str) -> list[Decision]:
+        """Process all bars of one closed session (`BAR_SCHEMA`, one `ts`); at most one decision per portfolio."""
+        ts = session_close(bars)
+        self.history.append(bars)
+        for listener in self._listeners:
+            listener.on_bars(bars)
+        self.refresh_features(bars["symbol"].to_list())
+        decisions = []
+        for controller in self.controllers:
+            market = market_at(self.history, controller.spec.universe.symbols, ts, data_version)
+            decision = controller.on_session(market, late=self.late(controller, ts))
+            if decision is not None:
+                decisions.append(decision)
+        return decisions
+
+    def restore(self, bars: pl.DataFrame) -> None:
+        """Start again from stored bars; listeners that only need to know the time are told the newest session."""
+        self.history.replace(bars)
+        newest = bars.filter(pl.col("ts") == pl.col("ts").max())
+        for listener in self._listeners:
+            listener.on_bars(newest)
+        self.refresh_features(sorted(self.history.symbols))
+
+    def late(self, controller: PortfolioController, close: dt.datetime) -> str | None:
+        """Why orders of the session closed at `close` can no longer reach its next open, or None."""
+        return self._lateness(controller.spec.universe.calendar, close)
+
+    def refresh_features(self, symbols: Sequence[str]) -> None:
+        """Bring the newest rows to the feature store; controllers refuse what did not arrive."""
+        try:
+            self._refresh(self.history, symbols)
+        except AlphamillError as error:
+            log.error("feature refresh failed", code=error.code, detail=str(error))

@@ -1,0 +1,100 @@
+"""From forecasts to orders: signals, target weights, risk rules. Pure; no I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alphamill.controller.market import Market
+from alphamill.domain.decisions import RuleResult, Signal, TradingState
+from alphamill.domain.forecasts import Forecast
+from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.orders import Order
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.execution import propose_orders
+from alphamill.portfolio import signals as signals_of
+from alphamill.portfolio import target_weights
+from alphamill.risk import RiskContext, Rules, check_orders, check_targets
+
+MIN_GROSS = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a decision wants to do, after every rule has spoken."""
+
+    signals: dict[str, Signal]
+    target_weights: dict[str, float]
+    rules: tuple[RuleResult, ...]
+    orders: tuple[Order, ...]
+
+
+def risk_context(spec: PortfolioSpec, record: PortfolioRecord, market: Market, state: TradingState) -> RiskContext:
+    """The numbers every rule may look at."""
+    return RiskContext(
+        spec=spec,
+        state=state,
+        nav_usd=record.nav_usd,
+        peak_nav_usd=record.peak_nav_usd,
+        cash_usd=record.cash_usd,
+        positions=record.positions,
+        prices=market.prices,
+        volumes=market.volumes,
+        decided_at=market.ts,
+    )
+
+
+def plan_from_forecasts(
+    context: RiskContext,
+    rules: Rules,
+    current: Mapping[str, float],
+    forecasts: Sequence[Forecast],
+    returns: npt.NDArray[np.float64],
+    held: set[str],
+) -> Plan:
+    """Size the forecast symbols; `held` symbols keep their weight and use up their part of the gross limit."""
+    spec = context.spec
+    signals = signals_of(forecasts, spec.sizing.signal_threshold_bps)
+    free_gross = max(spec.sizing.gross_limit - sum(abs(current.get(symbol, 0.0)) for symbol in held), MIN_GROSS)
+    weights = target_weights(
+        spec.sizing.model_copy(update={"gross_limit": free_gross}),
+        forecasts=forecasts,
+        signals=signals,
+        returns=returns,
+        current={f.symbol: current.get(f.symbol, 0.0) for f in forecasts},
+        horizon_bars=spec.model.horizon_bars,
+    )
+    said = {f.symbol: f"forecast {f.mean:+.2%} ± {f.std:.2%} over {spec.model.horizon_bars} bars" for f in forecasts}
+    return plan_to_weights(context, rules, current, weights, signals, said, held)
+
+
+def plan_to_weights(
+    context: RiskContext,
+    rules: Rules,
+    current: Mapping[str, float],
+    weights: Mapping[str, float],
+    signals: dict[str, Signal],
+    said: Mapping[str, str],
+    held: set[str],
+) -> Plan:
+    """Targets through the target rules, differences into orders, orders through the order rules."""
+    spec = context.spec
+    wanted = {**{symbol: current.get(symbol, 0.0) for symbol in held}, **weights}
+    targets, target_results = check_targets(rules, context, wanted)
+    moved = {s: w for s, w in targets.items() if s not in held or w != wanted[s]}
+    reasons = {s: f"{said.get(s, 'held position')}; weight {current.get(s, 0.0):.3f} -> {w:.3f}" for s, w in moved.items()}
+    proposed = propose_orders(
+        portfolio=spec.name,
+        decided_at=context.decided_at,
+        target_weights=moved,
+        nav_usd=context.nav_usd,
+        positions=context.positions,
+        prices=context.prices,
+        min_order_usd=spec.sizing.min_order_usd,
+        cash_buffer_pct=spec.sizing.cash_buffer_pct,
+        reasons=reasons,
+    )
+    orders, order_results = check_orders(rules, context, proposed)
+    return Plan(signals, dict(targets), (*target_results, *order_results), tuple(orders))
+

@@ -1,0 +1,46 @@
+"""Check weights a person sends before they become a target."""
+
+import math
+from collections.abc import Mapping
+
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import InvalidWeights, UnknownSymbol
+
+TOLERANCE = 1e-9
+
+
+def require_valid_targets(spec: PortfolioSpec, weights: Mapping[str, float]) -> None:
+    """Known symbols, finite numbers, within the portfolio's limits; the whole request or nothing.
+
+    Raises
+    ------
+    UnknownSymbol
+        Names the symbol and the universe.
+    InvalidWeights
+        Names the weight and the limit it breaks.
+    """
+    if not weights:
+        raise InvalidWeights("no weights given.", field="weights", remedy="Send at least one symbol.")
+    sizing, known = spec.sizing, spec.universe.symbols
+    for symbol, weight in weights.items():
+        field = f"weights.{symbol}"
+        if symbol not in known:
+            raise UnknownSymbol(
+                f"{symbol} is not in portfolio {spec.name}.", field=field, remedy=f"Known symbols: {', '.join(known)}."
+            )
+        if not math.isfinite(weight):
+            raise InvalidWeights(f"{symbol} has weight {weight}.", field=field, remedy="Weights are finite numbers.")
+        lower = 0.0 if sizing.long_only else -sizing.max_weight
+        if not lower - TOLERANCE <= weight <= sizing.max_weight + TOLERANCE:
+            raise InvalidWeights(
+                f"{symbol} has weight {weight}, outside [{lower}, {sizing.max_weight}].",
+                field=field,
+                remedy="Change the weight or sizing.max_weight of the portfolio.",
+            )
+    gross = sum(abs(weight) for weight in weights.values())
+    if gross > sizing.gross_limit + TOLERANCE:
+        raise InvalidWeights(
+            f"the weights sum to {gross:.6g} in absolute value, the gross limit is {sizing.gross_limit}.",
+            field="weights",
+            remedy="Scale them down.",
+        )

@@ -1,0 +1,136 @@
+"""Backtest: the trading loop over history. Only the broker, the feed and the clock differ from live."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from alphamill.controller.controller import PortfolioController
+from alphamill.controller.lateness import lateness
+from alphamill.controller.loop import TradingLoop
+from alphamill.controller.market import market_at
+from alphamill.domain.decisions import Decision
+from alphamill.domain.history import BarHistory
+from alphamill.domain.orders import Fill, Order
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import DataUnfit
+from alphamill.ports import BarListener, Broker, Clock, FeatureStore, Forecaster, Ledger, Notifier
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestParts:
+    """What the loop runs on. `broker` must also be among `listeners` if it lives on bars."""
+
+    features: FeatureStore
+    forecaster: Forecaster
+    broker: Broker
+    ledger: Ledger
+    clock: Clock
+    notifier: Notifier
+    listeners: tuple[BarListener, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestResult:
+    """What happened, in order.
+
+    `nav` has columns at, nav_usd (Float64), one row per session including the opening one. `decisions` hold the
+    orders as decided; `orders` as they ended.
+    """
+
+    nav: pl.DataFrame
+    decisions: tuple[Decision, ...]
+    orders: tuple[Order, ...]
+    fills: tuple[Fill, ...]
+
+    @property
+    def weights(self) -> pl.DataFrame:
+        """Target weights by decision: at, symbol, weight."""
+        rows = [(d.decided_at, s, w) for d in self.decisions for s, w in d.target_weights.items()]
+        schema = {"at": pl.Datetime("us", "UTC"), "symbol": pl.String, "weight": pl.Float64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def run_backtest(
+    spec: PortfolioSpec,
+    bars: pl.DataFrame,
+    parts: BacktestParts,
+    *,
+    start: dt.date,
+    until: dt.date | None = None,
+    data_version: str,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Trade sessions in [start, until], knowing at each close only the bars up to it.
+
+    Parameters
+    ----------
+    bars
+        `BAR_SCHEMA`; rows before `start` are history, needed for the covariance window.
+
+    Raises
+    ------
+    DataUnfit
+        No bars before `start` or none from it on.
+    """
+    symbols = list(spec.universe.symbols)
+    bars = bars.filter(pl.col("symbol").is_in(symbols)).sort("ts", "symbol")
+    known = bars.filter(pl.col("session") < start)
+    ahead = bars.filter(pl.col("session").is_between(start, until or dt.date.max))
+    if known.is_empty() or ahead.is_empty():
+        raise DataUnfit(
+            f"{known.height} bars before {start} and {ahead.height} from it on.", remedy="Choose another period."
+        )
+    loop, controller = _wire(spec, known, parts)
+    controller.open(market_at(loop.history, symbols, known["ts"][-1], data_version))
+    sessions = ahead.partition_by("ts", maintain_order=True)
+    return _run(spec, loop, sessions, parts, data_version, progress, known["ts"][-1])
+
+
+def _wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[TradingLoop, PortfolioController]:
+    history = BarHistory.from_bars(known)
+    controller = PortfolioController(
+        spec,
+        features=parts.features,
+        forecaster=parts.forecaster,
+        broker=parts.broker,
+        ledger=parts.ledger,
+        history=history,
+        notifier=parts.notifier,
+    )
+    loop = TradingLoop(
+        history=history,
+        refresh=_precomputed,
+        listeners=parts.listeners,
+        controllers=[controller],
+        lateness=lateness(parts.clock),
+    )
+    return loop, controller
+
+
+def _precomputed(history: BarHistory, symbols: Sequence[str]) -> None:
+    """The feature table already holds every row; it answers none that is newer than the clock."""
+
+
+def _run(
+    spec: PortfolioSpec,
+    loop: TradingLoop,
+    sessions: list[pl.DataFrame],
+    parts: BacktestParts,
+    data_version: str,
+    progress: Progress | None,
+    opened_at: dt.datetime,
+) -> BacktestResult:
+    navs: list[tuple[dt.datetime, float]] = [(opened_at, float(spec.initial_cash_usd))]
+    decisions: list[Decision] = []
+    for done, session in enumerate(sessions, start=1):
+        decisions += loop.on_session(session, data_version)
+        navs.append((session["ts"][0], float(parts.ledger.load(spec).nav_usd)))
+        if progress is not None and done % 50 == 0:
+            progress(done, len(sessions))
+    orders = (parts.broker.order(order.id) or order for decision in decisions for order in decision.orders)
+    nav = pl.DataFrame(navs, schema={"at": pl.Datetime("us", "UTC"), "nav_usd": pl.Float64}, orient="row")
+    return BacktestResult(nav, tuple(decisions), tuple(orders), tuple(parts.broker.fills(spec.name)))
