@@ -1,0 +1,66 @@
+"""Exchange sessions as columns: the one place that asks exchange_calendars."""
+
+import datetime as dt
+from functools import lru_cache
+from typing import Final
+
+import polars as pl
+
+from alphamill.domain.bars import UTC_TS
+from alphamill.errors import InvalidConfig
+
+#: Older bars are outside of the calendar. A library default of 20 years would call real history "no session".
+FIRST_DAY: Final = dt.date(1970, 1, 1)
+
+
+def sessions(calendar: str) -> pl.DataFrame:
+    """All sessions of an exchange from 1970 to the end of next year.
+
+    Parameters
+    ----------
+    calendar
+        An exchange_calendars code, e.g. ``XNYS`` or ``24/7``.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns ``session`` (Date, ascending, unique), ``close_ts`` (UTC, early closes included) and
+        ``number`` (Int64, 0, 1, 2 ...). Cached: do not change it in place.
+
+    Raises
+    ------
+    InvalidConfig
+        The code is unknown.
+    """
+    # The year is part of the cache key, so that a process that lives past New Year sees new sessions.
+    return _sessions(calendar, dt.datetime.now(dt.UTC).year + 1)
+
+
+@lru_cache(maxsize=16)
+def _sessions(calendar: str, last_year: int) -> pl.DataFrame:
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    last_day = dt.date(last_year, 12, 31).isoformat()
+    try:
+        # Some calendars refuse an early start; only an instance knows how early it may be.
+        bound = exchange_calendars.get_calendar(calendar, end=last_day).bound_min()
+        first = FIRST_DAY if bound is None else max(FIRST_DAY, bound.date())
+        closes = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last_day).closes
+    except InvalidCalendarName as error:
+        raise InvalidConfig(
+            f"calendar {calendar!r} is unknown.",
+            field="calendar",
+            remedy="Use an exchange_calendars code such as XNYS, XLON or 24/7.",
+        ) from error
+    columns = {"session": closes.index.to_numpy(), "close_ts": closes.dt.tz_convert(None).to_numpy()}
+    return pl.DataFrame(columns).select(
+        pl.col("session").cast(pl.Date),
+        pl.col("close_ts").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(UTC_TS),
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("number"),
+    )
+
+
+def sessions_between(calendar: str, start: dt.date, until: dt.date) -> pl.DataFrame:
+    """The rows of `sessions` with start <= session <= until."""
+    return sessions(calendar).filter(pl.col("session").is_between(start, until))
