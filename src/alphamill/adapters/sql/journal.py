@@ -1,0 +1,94 @@
+"""`BarJournal` on a relational database: a bar is on the disk before it is acknowledged."""
+
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, text, update
+
+from alphamill.adapters.sql.engine import Database
+from alphamill.adapters.sql.schema import ensure_schema
+from alphamill.adapters.sql.tables import bar_journal as journal
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA
+from alphamill.domain.journal_rules import check_bars
+from alphamill.errors import InvalidInput
+
+_COLUMNS = [journal.c[name] for name in BAR_SCHEMA]
+_SEQ = {"seq": pl.Int64()}
+_IS_PENDING = text("NOT merged")  # spelled as the partial index spells it
+_PENDING: Select[Any] = select(journal.c.seq, *_COLUMNS).where(_IS_PENDING).order_by(journal.c.seq)
+_MARK = (
+    update(journal)
+    .where(
+        journal.c.symbol == bindparam("of_symbol"),
+        journal.c.ts == bindparam("of_ts"),
+        journal.c.seq <= bindparam("up_to"),
+        _IS_PENDING,
+    )
+    .values(merged=True)
+)
+
+
+class SqlBarJournal:
+    """Durable landing of accepted bars. Every write is kept until it is merged and pruned.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL, the ledger's as a rule. A SQLite file and its folder are made when missing.
+
+    Raises
+    ------
+    StoreUnavailable
+        From every method: the database is locked, full, damaged or gone.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        ensure_schema(self._database)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def append(self, bars: pl.DataFrame) -> None:
+        """Write bars of `BAR_SCHEMA` in one commit; `InvalidBar` for other columns, nulls or values not finite."""
+        check_bars(bars)
+        if bars.is_empty():
+            return
+        rows = bars.select(BAR_SCHEMA.names()).with_columns(merged=pl.lit(False)).to_dicts()
+        with self._database.write() as connection:
+            connection.execute(insert(journal), rows)
+
+    def pending(self) -> pl.DataFrame:
+        """Bars not yet merged, `BAR_SCHEMA`, newest write per key, sorted by (ts, symbol)."""
+        with self._database.read() as connection:
+            rows = _pending(connection)
+        return rows.unique(BAR_KEY, keep="last", maintain_order=True).drop("seq").sort("ts", "symbol")
+
+    def mark_merged(self, bars: pl.DataFrame) -> None:
+        """Mark these very bars and what they replaced; a correction written since stays pending."""
+        check_bars(bars)
+        with self._database.write() as connection:
+            merged = (
+                _pending(connection)
+                .join(bars.select(BAR_SCHEMA.names()), on=BAR_SCHEMA.names(), how="semi")
+                .group_by(BAR_KEY)
+                .agg(up_to=pl.col("seq").max())
+            )
+            if merged.is_empty():
+                return
+            connection.execute(_MARK, merged.rename({"symbol": "of_symbol", "ts": "of_ts"}).to_dicts())
+
+    def prune(self, keep_sessions: int) -> int:
+        """Delete merged bars of all but the newest `keep_sessions` sessions; returns the rows deleted."""
+        if keep_sessions < 0:
+            raise InvalidInput(f"keep_sessions is {keep_sessions}.", field="keep_sessions", remedy="Pass 0 or more.")
+        sessions = select(journal.c.session).distinct().order_by(journal.c.session.desc())
+        with self._database.write() as connection:
+            newest = connection.execute(sessions.limit(keep_sessions)).scalars().all()
+            stale = journal.c.merged & (journal.c.session < min(newest)) if newest else journal.c.merged
+            return connection.execute(delete(journal).where(stale)).rowcount
+
+
+def _pending(connection: Connection) -> pl.DataFrame:
+    rows = connection.execute(_PENDING).all()
+    return pl.DataFrame([tuple(row) for row in rows], schema={**_SEQ, **BAR_SCHEMA}, orient="row")

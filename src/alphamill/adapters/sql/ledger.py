@@ -1,0 +1,314 @@
+"""`Ledger` on a relational database: SQLite in a file, SQLite in memory for backtests, or PostgreSQL."""
+
+import datetime as dt
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from alphamill.adapters.sql import statements as sql
+from alphamill.adapters.sql.engine import Database
+from alphamill.adapters.sql.reader import LedgerReader
+from alphamill.adapters.sql.rows import decision_row, fill_row, order_row, to_decision, to_fill, to_order, to_record
+from alphamill.adapters.sql.schema import ensure_schema
+from alphamill.domain.decisions import Decision, TradingState
+from alphamill.domain.ledger import OrderTrail, PortfolioRecord, Settlement
+from alphamill.domain.ledger_rules import check_decision, check_settlement, require_zone
+from alphamill.domain.orders import Fill
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import Conflict, NotFound
+
+
+class SqlLedger:
+    """The truth about decisions, orders, fills and state. Each write is one transaction.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL. A SQLite file and its folder are made when missing, and the schema is brought up to
+        date. ``sqlite://`` is a ledger in memory that ends with this object.
+
+    Raises
+    ------
+    StoreUnavailable
+        From every method: the database is locked, full, damaged or gone. The message names it and the remedy.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        ensure_schema(self._database)
+
+    @property
+    def reader(self) -> LedgerReader:
+        """Queries over this ledger; the only way to read one in memory."""
+        return LedgerReader(self._database)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def load(self, spec: PortfolioSpec) -> PortfolioRecord:
+        """The portfolio's record; created ACTIVE with its initial cash when unknown. Stores a changed spec."""
+        document = orjson.loads(spec.model_dump_json())
+        with self._database.read() as connection:
+            row = connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one_or_none()
+            if row is not None and row.spec == document:
+                return _record(connection, row)
+        try:
+            with self._database.write() as connection:
+                _write_spec(connection, spec, document)
+        except IntegrityError:
+            pass  # another process created it between our question and our answer: its row is read below
+        with self._database.read() as connection:
+            return _record(connection, connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one())
+
+    def commit_decision(self, decision: Decision) -> None:
+        """Decision, inputs, rule results and PENDING orders; moves `last_decision_at` and `model_version` forward.
+
+        The same decision again changes nothing.
+
+        Raises
+        ------
+        InvalidInput
+            A value that cannot be given back exactly; see `check_decision`.
+        NotFound
+            The portfolio was never loaded.
+        Conflict
+            The id is taken by another decision, or an order's id by an order of another decision.
+        """
+        check_decision(decision)
+        try:
+            with self._database.write() as connection:
+                connection.execute(sql.INSERT_DECISION, decision_row(decision))
+                if decision.orders:
+                    connection.execute(sql.INSERT_ORDERS, [order_row(o, decision.id) for o in decision.orders])
+                connection.execute(
+                    sql.UPDATE_DECIDED,
+                    {
+                        "of_portfolio": decision.portfolio,
+                        "decided_at": decision.decided_at,
+                        "model_version": decision.model_version,
+                    },
+                )
+        except IntegrityError as error:
+            self._settle_dispute(decision, error)
+
+    def settle(self, settlement: Settlement) -> None:
+        """Order updates, fills, cash, positions (all that are held) and NAV. The same fill id again changes nothing.
+
+        `last_settled_at` moves only with a NAV point.
+
+        Raises
+        ------
+        InvalidInput
+            A value that is not finite, or a naive datetime.
+        NotFound
+            The portfolio, an order, or a fill's order is unknown.
+        Conflict
+            Older than the last settlement, a final order would change its status, or a fill id is taken by
+            another fill.
+        """
+        check_settlement(settlement)
+        name = settlement.portfolio
+        with self._database.write() as connection:
+            row = connection.execute(sql.PORTFOLIO_FOR_UPDATE, {"portfolio": name}).one_or_none()
+            if row is None:
+                raise _unknown_portfolio(name)
+            _require_order(row.last_settled_at, settlement)
+            _update_orders(connection, settlement)
+            last_fill_id = _insert_fills(connection, settlement) or row.last_fill_id
+            connection.execute(sql.DELETE_POSITIONS, {"of_portfolio": name})
+            held = [p for p in settlement.positions if p.quantity]
+            if held:
+                connection.execute(
+                    sql.INSERT_POSITIONS,
+                    [
+                        {
+                            "portfolio": name,
+                            "symbol": p.symbol,
+                            "quantity": p.quantity,
+                            "average_price": p.average_price,
+                        }
+                        for p in held
+                    ],
+                )
+            _write_balance(connection, row, settlement, last_fill_id)
+
+    def set_state(self, portfolio: str, state: TradingState, reason: str, at: dt.datetime) -> None:
+        """Change the state and keep the change in the history; the same state and reason again change nothing.
+
+        Raises
+        ------
+        NotFound
+            The portfolio is unknown.
+        """
+        require_zone("at", at)
+        with self._database.write() as connection:
+            row = connection.execute(sql.PORTFOLIO_FOR_UPDATE, {"portfolio": portfolio}).one_or_none()
+            if row is None:
+                raise _unknown_portfolio(portfolio)
+            if (row.state, row.state_reason) == (state.value, reason):
+                return
+            connection.execute(
+                sql.UPDATE_STATE,
+                {
+                    "of_portfolio": portfolio,
+                    "new_state": state.value,
+                    "new_state_reason": reason,
+                    "new_state_changed_at": at,
+                },
+            )
+            connection.execute(
+                sql.INSERT_STATE, {"portfolio": portfolio, "at": at, "state": state.value, "reason": reason}
+            )
+
+    def explain(self, order_id: str) -> OrderTrail:
+        """The order as it stands, its fills, and its decision exactly as committed; `NotFound` otherwise."""
+        with self._database.read() as connection:
+            order = connection.execute(sql.ORDER, {"order_id": order_id}).one_or_none()
+            if order is None:
+                raise NotFound(f"no order {order_id!r} in {self._database.name}.", remedy="List the orders for its id.")
+            fills = connection.execute(sql.ORDER_FILLS, {"order_id": order_id}).all()
+            decision = _decision(connection, order.decision_id)
+            if decision is None:
+                raise ValueError(f"order {order_id} without its decision {order.decision_id}")
+            return OrderTrail(to_order(order), tuple(to_fill(fill) for fill in fills), decision)
+
+    def _settle_dispute(self, decision: Decision, error: IntegrityError) -> None:
+        """The database refused a decision: already there, or one of three ways to be wrong."""
+        with self._database.read() as connection:
+            known = _decision(connection, decision.id)
+            if known == decision:
+                return
+            if known is not None:
+                raise Conflict(
+                    f"decision {decision.id} is already recorded with other content.",
+                    remedy="A decision is never changed: make a new one.",
+                ) from error
+            if connection.execute(sql.PORTFOLIO, {"portfolio": decision.portfolio}).one_or_none() is None:
+                raise _unknown_portfolio(decision.portfolio) from error
+            ids = [order.id for order in decision.orders]
+            taken = [row.id for row in connection.execute(sql.ORDERS_BY_ID, {"ids": ids})]
+        raise Conflict(
+            f"orders {', '.join(taken)} of decision {decision.id} belong to another decision.",
+            remedy="An order is committed once.",
+        ) from error
+
+
+def _record(connection: Connection, row: Row[Any]) -> PortfolioRecord:
+    held = connection.execute(sql.POSITIONS, {"portfolio": row.name}).all()
+    waiting = connection.execute(sql.OPEN_ORDERS, {"portfolio": row.name}).all()
+    return to_record(row, held, waiting)
+
+
+def _decision(connection: Connection, decision_id: str) -> Decision | None:
+    row = connection.execute(sql.DECISION, {"decision_id": decision_id}).one_or_none()
+    if row is None:
+        return None
+    return to_decision(row, connection.execute(sql.DECISION_ORDERS, {"decision_id": decision_id}).all())
+
+
+def _write_spec(connection: Connection, spec: PortfolioSpec, document: dict[str, Any]) -> None:
+    if connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one_or_none() is not None:
+        connection.execute(sql.UPDATE_SPEC, {"of_portfolio": spec.name, "new_spec": document})
+        return
+    cash = spec.initial_cash_usd
+    connection.execute(
+        sql.INSERT_PORTFOLIO,
+        {
+            "name": spec.name,
+            "spec": document,
+            "state": TradingState.ACTIVE.value,
+            "state_reason": "created",
+            "cash_usd": cash,
+            "nav_usd": cash,
+            "peak_nav_usd": cash,
+            "model_version": "",
+        },
+    )
+
+
+def _require_order(last_settled_at: dt.datetime | None, settlement: Settlement) -> None:
+    if last_settled_at is not None and settlement.at < last_settled_at:
+        raise Conflict(
+            f"settlement of {settlement.at.isoformat()} comes after that of {last_settled_at.isoformat()}.",
+            field="at",
+            remedy="Settle sessions in order: cash and positions are what stands after the last one.",
+        )
+
+
+def _update_orders(connection: Connection, settlement: Settlement) -> None:
+    if not settlement.orders:
+        return
+    rows = [
+        {
+            "order_id": o.id,
+            "of_portfolio": settlement.portfolio,
+            "new_status": o.status.value,
+            "filled": o.filled_quantity,
+            "new_detail": o.detail,
+        }
+        for o in settlement.orders
+    ]
+    if connection.dialect.supports_sane_multi_rowcount:
+        changed = connection.execute(sql.UPDATE_ORDERS, rows).rowcount
+    else:  # this driver counts the rows of single statements only
+        changed = sum(connection.execute(sql.UPDATE_ORDERS, row).rowcount for row in rows)
+    if changed == len(rows):
+        return
+    known = {r.id: r for r in connection.execute(sql.ORDERS_BY_ID, {"ids": [o.id for o in settlement.orders]})}
+    for order in settlement.orders:
+        row = known.get(order.id)
+        if row is None or row.portfolio != settlement.portfolio:
+            raise NotFound(f"no order {order.id!r} in portfolio {settlement.portfolio!r}.")
+        if row.status != order.status.value:
+            raise Conflict(f"order {order.id} is {row.status} and cannot become {order.status}.")
+
+
+def _insert_fills(connection: Connection, settlement: Settlement) -> str | None:
+    """Insert what is new; the id of the last new fill."""
+    fills = {fill.id: fill for fill in settlement.fills}
+    if not fills:
+        return None
+    for row in connection.execute(sql.FILLS_BY_ID, {"ids": list(fills)}):
+        _require_same(to_fill(row), fills.pop(row.id))
+    if not fills:
+        return None
+    try:
+        connection.execute(sql.INSERT_FILLS, [fill_row(fill, settlement.portfolio) for fill in fills.values()])
+    except IntegrityError as error:
+        orders = ", ".join(sorted({fill.order_id for fill in fills.values()}))
+        raise NotFound(f"a fill names an order that is not in the ledger, among {orders}.", field="fills") from error
+    return next(reversed(fills))
+
+
+def _require_same(known: Fill, fill: Fill) -> None:
+    if known != fill:
+        raise Conflict(f"fill {fill.id} is already recorded with other content.", field="fills")
+
+
+def _write_balance(connection: Connection, row: Row[Any], settlement: Settlement, last_fill_id: str | None) -> None:
+    nav, settled_at = settlement.nav, row.last_settled_at
+    if nav is not None:
+        point = {"nav_usd": nav.nav_usd, "cash_usd": nav.cash_usd}
+        if settled_at == nav.at:
+            connection.execute(sql.UPDATE_NAV, {"of_portfolio": settlement.portfolio, "point": nav.at, **point})
+        else:
+            connection.execute(sql.INSERT_NAV, {"portfolio": settlement.portfolio, "at": nav.at, **point})
+        settled_at = nav.at
+    nav_usd = row.nav_usd if nav is None else nav.nav_usd
+    connection.execute(
+        sql.UPDATE_SETTLED,
+        {
+            "of_portfolio": settlement.portfolio,
+            "new_cash_usd": settlement.cash_usd,
+            "new_nav_usd": nav_usd,
+            "new_peak_nav_usd": max(row.peak_nav_usd, nav_usd),
+            "new_last_settled_at": settled_at,
+            "new_last_fill_id": last_fill_id,
+        },
+    )
+
+
+def _unknown_portfolio(name: str) -> NotFound:
+    return NotFound(f"no portfolio {name!r} in the ledger.", remedy="Load its spec first.")

@@ -1,0 +1,1 @@
+"""Alembic's history of the schema. `alphamill.adapters.sql.schema.upgrade` runs it."""

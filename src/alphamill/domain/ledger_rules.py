@@ -1,0 +1,88 @@
+"""What no ledger may take in: values that could not be given back exactly, or that would poison a sum."""
+
+import datetime as dt
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+
+from alphamill.domain.decisions import Decision
+from alphamill.domain.ledger import Settlement
+from alphamill.domain.orders import Order, OrderStatus
+from alphamill.errors import InvalidInput
+
+
+def check_decision(decision: Decision) -> None:
+    """Refuse a decision that cannot be recorded exactly.
+
+    Raises
+    ------
+    InvalidInput
+        A float or Decimal that is not finite, a naive datetime, an order of another portfolio, an order
+        that is not PENDING and unfilled, or two orders with one id. Names the field.
+    """
+    require_zone("decided_at", decision.decided_at)
+    _require_money("nav_usd", (decision.nav_usd,))
+    _require_money("prices", decision.prices.values())
+    for snapshot in decision.snapshots:
+        require_zone(f"snapshots.{snapshot.symbol}.ts", snapshot.ts)
+        _require_finite(f"snapshots.{snapshot.symbol}", snapshot.values)
+    for forecast in decision.forecasts:
+        require_zone(f"forecasts.{forecast.symbol}.ts", forecast.ts)
+        _require_finite(f"forecasts.{forecast.symbol}", {"mean": forecast.mean, "std": forecast.std})
+    _require_finite("weights_before", decision.weights_before)
+    _require_finite("target_weights", decision.target_weights)
+    for order in decision.orders:
+        _check_new_order(order, decision.portfolio)
+    if len({order.id for order in decision.orders}) != len(decision.orders):
+        raise InvalidInput(f"decision {decision.id} holds one order id twice.", field="orders")
+
+
+def check_settlement(settlement: Settlement) -> None:
+    """Refuse a settlement with a value that is not finite, a naive datetime or a symbol held twice (`InvalidInput`)."""
+    require_zone("at", settlement.at)
+    _require_money("cash_usd", (settlement.cash_usd,))
+    for order in settlement.orders:
+        _require_money(f"orders.{order.id}.filled_quantity", (order.filled_quantity,))
+    for fill in settlement.fills:
+        require_zone(f"fills.{fill.id}.filled_at", fill.filled_at)
+        _require_money(f"fills.{fill.id}", (fill.quantity, fill.price, fill.commission_usd))
+    for position in settlement.positions:
+        _require_money(f"positions.{position.symbol}", (position.quantity, position.average_price))
+    if len({p.symbol for p in settlement.positions}) != len(settlement.positions):
+        raise InvalidInput("one symbol is held twice.", field="positions", remedy="Add up positions per symbol.")
+    if settlement.nav is not None:
+        require_zone("nav.at", settlement.nav.at)
+        _require_money("nav", (settlement.nav.nav_usd, settlement.nav.cash_usd))
+
+
+def require_zone(field: str, at: dt.datetime) -> None:
+    """`InvalidInput` for a naive datetime."""
+    if at.tzinfo is None:
+        raise InvalidInput(
+            f"{field} {at.isoformat()} has no time zone.", field=field, remedy="Pass UTC-aware datetimes."
+        )
+
+
+def _check_new_order(order: Order, portfolio: str) -> None:
+    require_zone(f"orders.{order.id}.decided_at", order.decided_at)
+    _require_money(f"orders.{order.id}", (order.quantity, order.reference_price))
+    if order.portfolio != portfolio:
+        raise InvalidInput(f"order {order.id} belongs to {order.portfolio!r}, not {portfolio!r}.", field="orders")
+    if order.status is not OrderStatus.PENDING or order.filled_quantity != 0:
+        raise InvalidInput(
+            f"order {order.id} is {order.status}, filled {order.filled_quantity}.",
+            field="orders",
+            remedy="A decision commits PENDING orders; what becomes of them is settled.",
+        )
+
+
+def _require_finite(field: str, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise InvalidInput(f"{field}.{name} is {value}.", field=f"{field}.{name}", remedy="Refuse the symbol.")
+
+
+def _require_money(field: str, values: Iterable[Decimal]) -> None:
+    for value in values:
+        if not isinstance(value, Decimal) or not value.is_finite():
+            raise InvalidInput(f"{field} holds {value!r}.", field=field, remedy="Money and quantities are Decimal.")

@@ -1,0 +1,50 @@
+"""A bar journal in memory."""
+
+import polars as pl
+
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA
+from alphamill.domain.journal_rules import check_bars
+from alphamill.errors import InvalidInput
+
+
+class InMemoryBarJournal:
+    """Behaves as `SqlBarJournal` and forgets everything when the process ends."""
+
+    def __init__(self) -> None:
+        self._rows = pl.DataFrame(schema={**BAR_SCHEMA, "seq": pl.Int64, "merged": pl.Boolean})
+        self._written = 0
+
+    def append(self, bars: pl.DataFrame) -> None:
+        check_bars(bars)
+        rows = bars.select(BAR_SCHEMA.names()).with_columns(
+            seq=pl.int_range(self._written, self._written + bars.height, dtype=pl.Int64), merged=pl.lit(False)
+        )
+        self._written += bars.height
+        self._rows = self._rows.vstack(rows)
+
+    def pending(self) -> pl.DataFrame:
+        waiting = self._rows.filter(~pl.col("merged")).unique(BAR_KEY, keep="last", maintain_order=True)
+        return waiting.select(BAR_SCHEMA.names()).sort("ts", "symbol")
+
+    def mark_merged(self, bars: pl.DataFrame) -> None:
+        check_bars(bars)
+        done = (
+            self._rows.join(bars.select(BAR_SCHEMA.names()), on=BAR_SCHEMA.names(), how="semi")
+            .group_by(BAR_KEY)
+            .agg(up_to=pl.col("seq").max())
+        )
+        self._rows = (
+            self._rows.join(done, on=BAR_KEY, how="left", maintain_order="left")
+            .with_columns(merged=pl.col("merged") | (pl.col("seq") <= pl.col("up_to")).fill_null(False))
+            .drop("up_to")
+        )
+
+    def prune(self, keep_sessions: int) -> int:
+        """Drop merged bars of all but the newest `keep_sessions` sessions; returns the rows dropped."""
+        if keep_sessions < 0:
+            raise InvalidInput(f"keep_sessions is {keep_sessions}.", field="keep_sessions", remedy="Pass 0 or more.")
+        newest = self._rows["session"].unique().sort(descending=True).head(keep_sessions)
+        kept = self._rows.filter(~pl.col("merged") | pl.col("session").is_in(newest.implode()))
+        dropped = self._rows.height - kept.height
+        self._rows = kept
+        return dropped
