@@ -41,11 +41,16 @@ def market_feed(name: str) -> MarketFeed:
     return SampleFeed() if name == "sample" else FolderFeed(Path(name))
 
 
+def table_uri(settings: Settings, table: str) -> str:
+    """Where a Delta table of the lake lies: landing, bars, quarantine, features, training."""
+    return f"{settings.lake}/{table}"
+
+
 def bar_store(settings: Settings, table: str = "bars") -> BarStore:
     """One Delta table below the lake: ``landing`` before validation, ``bars`` after it."""
     from alphamill.adapters.delta import DeltaBarStore
 
-    return DeltaBarStore(f"{settings.lake}/{table}")
+    return DeltaBarStore(table_uri(settings, table))
 
 
 def feature_store(settings: Settings) -> FeatureStore:
@@ -57,7 +62,12 @@ def feature_store(settings: Settings) -> FeatureStore:
 def model_registry(settings: Settings) -> ModelRegistry:
     from alphamill.adapters.mlflow import MlflowRegistry
 
-    return MlflowRegistry(settings.tracking_uri, str(settings.home.resolve() / "mlflow"))
+    return MlflowRegistry(settings.tracking_uri, mlflow_artifacts(settings))
+
+
+def mlflow_artifacts(settings: Settings) -> str:
+    """Folder or bucket of MLflow's artifacts."""
+    return str(settings.home.resolve() / "mlflow")
 
 
 def model_server(settings: Settings) -> ModelServer:

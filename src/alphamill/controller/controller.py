@@ -216,9 +216,7 @@ class PortfolioController:
         cancelled = []
         for order in orders:
             unsent = order.status is OrderStatus.PENDING
-            cancelled.append(
-                order.with_status(OrderStatus.CANCELLED, why) if unsent else self._broker.cancel(order.id)
-            )
+            cancelled.append(order.with_status(OrderStatus.CANCELLED, why) if unsent else self._broker.cancel(order.id))
         self._record_orders(record, cancelled)
         return self._ledger.load(self.spec)
 

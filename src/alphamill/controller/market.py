@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from alphamill.domain.decisions import Refusal
 from alphamill.domain.history import BarHistory
 from alphamill.domain.orders import Position
-from alphamill.domain.decisions import Refusal
 
 #: A hole this long in a symbol's history makes its features describe another time.
 MAX_GAP_DAYS = 10
@@ -46,9 +46,8 @@ def market_at(history: BarHistory, symbols: Iterable[str], ts: dt.datetime, data
     """Read the newest bar of every symbol of the universe that has one."""
     now_us = _microseconds(ts)
     prices, volumes, actions, bars_seen = {}, {}, [], 0
-    for symbol in symbols:
-        if history.last_ts(symbol) is None:
-            continue
+    known = set(history.symbols)
+    for symbol in filter(known.__contains__, symbols):
         window = history.window(symbol)
         bars_seen = max(bars_seen, len(window.close))
         prices[symbol] = Decimal(str(window.close[-1]))
@@ -64,17 +63,17 @@ def history_refusals(
     history: BarHistory, symbols: Iterable[str], ts: dt.datetime, needed_bars: int
 ) -> tuple[Refusal, ...]:
     """Symbols whose history cannot carry a decision at `ts`: no bar now, a hole, or too few bars."""
-    refusals = []
-    for symbol in symbols:
-        problem = _history_problem(history, symbol, ts, needed_bars)
-        if problem:
-            refusals.append(Refusal(symbol, *problem))
-    return tuple(refusals)
+    known = set(history.symbols)
+    problems = {
+        symbol: _history_problem(history, symbol, ts, needed_bars)
+        if symbol in known
+        else ("MISSING_BAR", "no bar was ever received")
+        for symbol in symbols
+    }
+    return tuple(Refusal(symbol, *problem) for symbol, problem in problems.items() if problem)
 
 
 def _history_problem(history: BarHistory, symbol: str, ts: dt.datetime, needed: int) -> tuple[str, str] | None:
-    if history.last_ts(symbol) is None:
-        return "MISSING_BAR", "no bar was ever received"
     stamps = history.window(symbol).ts
     if int(stamps[-1]) != _microseconds(ts):
         return "MISSING_BAR", f"no bar for this session; the last one closed {history.last_ts(symbol)}"

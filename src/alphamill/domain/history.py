@@ -98,6 +98,10 @@ class BarHistory:
         for name, start, stop in zip(names.tolist(), bounds, bounds[1:], strict=False):
             self._columns.setdefault(name, _Columns()).extend(ts[start:stop], values[:, start:stop])
 
+    def replace(self, bars: pl.DataFrame) -> None:
+        """Start over with other bars, e.g. corrected ones; as `append`, the old ones stay on an error."""
+        self._columns = BarHistory.from_bars(bars)._columns
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """Known symbols, sorted."""

@@ -1,0 +1,40 @@
+"""Step 1: a feed's raw bars land, normalised, unchecked."""
+
+import datetime as dt
+
+import polars as pl
+
+from alphamill.adapters.delta import write_frame
+from alphamill.bootstrap import bar_store, market_feed, portfolios, table_uri
+from alphamill.errors import DataUnfit
+from alphamill.ingestion import normalise
+from alphamill.settings import Settings
+from alphamill.steps.step import begin, finish
+
+
+def ingest_bars(feed: str, until: str = "") -> int:
+    """Land all bars of `feed` up to the session `until` (ISO date; empty: all).
+
+    Returns
+    -------
+    Version of the landing table. Landing the same bars again keeps the version.
+    """
+    settings = begin("ingest", f"reading {feed}")
+    source = market_feed(feed)
+    raw = source.read(until=dt.date.fromisoformat(until) if until else None)
+    if raw.is_empty():
+        raise DataUnfit(f"the feed {feed!r} has no bars.", field="feed", remedy="Check the folder and the dates.")
+    calendar = portfolios(settings)[0].universe.calendar
+    bars = normalise(raw, source=source.source, calendar=calendar, ingested_at=dt.datetime.now(dt.UTC))
+    version = _land(settings, bars.sort("symbol", "ts"))
+    finish("ingest", f"{bars.height:,} bars of {bars['symbol'].n_unique()} symbols")
+    return version
+
+
+def _land(settings: Settings, bars: pl.DataFrame) -> int:
+    """Replace what landed last; older batches stay readable as older versions."""
+    uri = table_uri(settings, "landing")
+    landed = bar_store(settings, "landing")
+    if landed.version() >= 0 and landed.read().drop("ingested_at").equals(bars.drop("ingested_at")):
+        return landed.version()
+    return write_frame(uri, bars)

@@ -1,0 +1,27 @@
+"""Step 4: features into Feast, the newest ones online, and the point-in-time training rows out of it."""
+
+from alphamill.adapters.delta import read_frame, write_frame
+from alphamill.bootstrap import bar_store, feature_store, table_uri
+from alphamill.features import MODEL_FEATURES
+from alphamill.features.labels import forward_return
+from alphamill.steps.step import begin, finish
+
+
+def materialize_features(bars_version: int, features_version: int, horizon_bars: int) -> int:
+    """Load the online store and write the training table: features as known at each label's time.
+
+    Returns
+    -------
+    Version of the training table: symbol, ts, model features, label, label_end_ts.
+    """
+    settings = begin("materialize", "loading Feast")
+    rows = read_frame(table_uri(settings, "features"), features_version)
+    store = feature_store(settings)
+    store.write_offline(rows)
+    online = store.materialize(until=rows["ts"].max())  # type: ignore[arg-type]
+    labels = forward_return(bar_store(settings).read(version=bars_version), horizon_bars)
+    joined = store.training_rows(labels.select("symbol", "ts"), MODEL_FEATURES)
+    training = joined.join(labels, on=["symbol", "ts"], how="left", validate="1:1").sort("ts", "symbol")
+    version = write_frame(table_uri(settings, "training"), training)
+    finish("materialize", f"{online} rows online, {training.height:,} training rows")
+    return version

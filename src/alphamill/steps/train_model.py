@@ -1,0 +1,73 @@
+"""Step 5b: fit the best configuration on all rows and export it."""
+
+import json
+import subprocess
+
+import numpy as np
+
+from alphamill.adapters.progress import report_progress
+from alphamill.bootstrap import model_registry
+from alphamill.domain.models import ModelCard
+from alphamill.errors import NotFound
+from alphamill.settings import REPO_ROOT, Settings
+from alphamill.steps.run_folder import CHAMPION, load_dataset, run_folder
+from alphamill.steps.step import begin, finish
+from alphamill.training import Dataset, export_onnx, fit, parse_params
+
+
+def train_model(
+    run_id: str, params: str, trials: int, bars_version: int, training_version: int, horizon_bars: int, seed: int
+) -> str:
+    """Fit, export as ONNX with its card, and note the champion it will have to face.
+
+    Returns
+    -------
+    Folder with model.onnx and card.json.
+    """
+    settings = begin("train", "fitting the best configuration")
+    dataset = load_dataset(settings, training_version, bars_version, horizon_bars)
+    chosen = parse_params(json.loads(params))
+    module = fit(dataset, np.arange(len(dataset)), chosen, seed)
+    report_progress("train", 1, 2, "exporting ONNX")
+    card = _card(settings, dataset, run_id, chosen.architecture, json.loads(params) | {"seed": seed}, trials)
+    folder = run_folder(settings, run_id)
+    export_onnx(module, dataset.features, card, folder / "model")
+    _note_champion(settings, run_id)
+    finish("train", f"{chosen.architecture} on {len(dataset):,} rows, {trials} trials")
+    return str(folder / "model")
+
+
+def _card(
+    settings: Settings, dataset: Dataset, run_id: str, architecture: str, params: dict[str, object], trials: int
+) -> ModelCard:
+    keys = dataset.keys()["ts"].dt.date()
+    return ModelCard(
+        name=settings.model_name,
+        architecture=architecture,
+        features=dataset.features,
+        horizon_bars=dataset.horizon_bars,
+        data_version=dataset.data_version,
+        trained_from=keys.min(),  # type: ignore[arg-type]
+        trained_until=keys.max(),  # type: ignore[arg-type]
+        trials=trials,
+        params=params,
+        run_id=run_id,
+        git_commit=_git_commit(),
+    )
+
+
+def _note_champion(settings: Settings, run_id: str) -> None:
+    try:
+        champion = model_registry(settings).get(settings.model_name, "champion")
+    except NotFound:
+        return
+    (run_folder(settings, run_id) / CHAMPION).write_text(champion.model_dump_json())
+
+
+def _git_commit() -> str:
+    """The commit of the code, marked when the tree has changes; "unknown" outside of a checkout."""
+    command = ["git", "-C", str(REPO_ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

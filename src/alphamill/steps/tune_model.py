@@ -1,0 +1,33 @@
+"""Step 5a: search configurations on the oldest sessions; every trial goes to MLflow."""
+
+from alphamill.adapters.mlflow_tracking import MlflowTracking
+from alphamill.adapters.progress import report_progress
+from alphamill.adapters.ray_tune import tune
+from alphamill.bootstrap import mlflow_artifacts
+from alphamill.steps.run_folder import TRIALS, load_dataset, run_folder
+from alphamill.steps.step import begin
+from alphamill.steps.windows import tuning_rows, tuning_windows
+
+
+def tune_model(
+    bars_version: int, training_version: int, horizon_bars: int, trials: int, seed: int
+) -> tuple[str, str, int]:
+    """Run the search.
+
+    Returns
+    -------
+    run_id, best parameters as JSON, true number of trials.
+    """
+    settings = begin("train", "starting Ray")
+    dataset = tuning_rows(load_dataset(settings, training_version, bars_version, horizon_bars))
+    tracking = MlflowTracking(settings.tracking_uri, mlflow_artifacts(settings))
+    result = tune(
+        dataset,
+        tuning_windows(dataset),
+        tracking,
+        n_trials=trials,
+        seed=seed,
+        on_progress=lambda done, total: report_progress("train", done, total + 2, f"trial {done} of {total}"),
+    )
+    result.table().write_parquet(run_folder(settings, result.run_id) / TRIALS)
+    return result.run_id, result.best.params.model_dump_json(), len(result.trials)

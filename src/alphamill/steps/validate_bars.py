@@ -1,0 +1,38 @@
+"""Step 2: what landed is accepted, corrected by a named rule, or quarantined with a reason."""
+
+import datetime as dt
+from pathlib import Path
+
+from alphamill.adapters.delta import read_frame, write_frame
+from alphamill.bootstrap import bar_store, portfolios, table_uri
+from alphamill.steps.step import begin, finish
+from alphamill.validation import require_fit, validate
+from alphamill.validation.report import render
+
+
+def validate_bars(landing_version: int, report_path: str) -> int:
+    """Check one version of the landing table and merge the accepted bars into the bars table.
+
+    The report and the quarantine are written before a batch unfit to trade on fails the step.
+
+    Returns
+    -------
+    Version of the bars table.
+
+    Raises
+    ------
+    DataUnfit
+        Too much was quarantined or is missing.
+    """
+    settings = begin("validate", "checking bars")
+    landed = read_frame(table_uri(settings, "landing"), landing_version)
+    calendar = portfolios(settings)[0].universe.calendar
+    result = validate(landed, calendar=calendar, now=dt.datetime.now(dt.UTC))
+    Path(report_path).parent.mkdir(parents=True, exist_ok=True)
+    Path(report_path).write_text(render(result))
+    if result.quarantined.height:
+        write_frame(table_uri(settings, "quarantine"), result.quarantined)
+    require_fit(result)
+    version = bar_store(settings).append(result.accepted)
+    finish("validate", f"{result.accepted.height:,} accepted, {result.quarantined.height} quarantined, v{version}")
+    return version
