@@ -52,7 +52,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
         cwd=ROOT,
         env=env,
         check=False,
-        preexec_fn=lambda: die_with_parent(own),  # noqa: PLW1509 nothing here holds a lock that the child needs
+        preexec_fn=lambda: die_with_parent(own),  # one thread: nothing can hold a lock
     )
     if done.returncode:
         print(f"Set-up failed: {' '.join(map(str, command))} (exit {done.returncode}).", file=sys.stderr)
