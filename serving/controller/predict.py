@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.errors import InvalidFeatures, UnknownSymbol
 from serving.controller.deps import WithParts
-from serving.controller.models import Prediction, PredictIn
+from serving.controller.models import PredictIn, Prediction
 from serving.controller.problems import PROBLEMS
 
 router = APIRouter(tags=["predict"])

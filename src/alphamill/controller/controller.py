@@ -14,8 +14,9 @@ from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
 from alphamill.domain.orders import Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import AlphamillError, Halted, NotReconciled
+from alphamill.errors import AlphamillError, Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, collect, reconcile, send_orders
+from alphamill.execution.sending import confirmed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 
@@ -82,7 +83,7 @@ class PortfolioController:
         """
         record = self._ledger.load(self.spec)
         if record.last_settled_at is None or record.last_settled_at < market.ts:
-            record = self._settle(record, market)
+            record = self._cancel(self._settle(record, market), "its open has passed")
         if record.last_decision_at is not None and record.last_decision_at >= market.ts:
             return None
         decision = self._decide(record, market, late)
@@ -107,7 +108,9 @@ class PortfolioController:
         differences = reconcile(record, self._broker)
         if differences:
             raise NotReconciled(f"ledger and broker disagree: {'; '.join(differences)}.", remedy="Settle this first.")
-        record = self._cancel(record, record.open_orders, "replaced by a manual target")
+        record = self._cancel(record, "replaced by a manual target")
+        if record.open_orders:
+            raise NotReconciled(_in_doubt(record), remedy="Ask the broker about them; nothing new is sent meanwhile.")
         at = max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1))
         context = replace(risk_context(self.spec, record, market, record.state), decided_at=at)
         targets = {symbol: weights.get(symbol, 0.0) for symbol in self.spec.universe.symbols if symbol in market.prices}
@@ -127,8 +130,7 @@ class PortfolioController:
         """
         record = self.enforce_state()
         if late:
-            unsent = [o for o in record.open_orders if o.status is OrderStatus.PENDING]
-            record = self._cancel(record, unsent, late)
+            record = self._cancel(record, late, [o for o in record.open_orders if o.status is OrderStatus.PENDING])
         waiting = [o for o in record.open_orders if o.status in (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)]
         if waiting and record.state is not TradingState.HALTED:
             self._record_orders(record, send_orders(waiting, self._broker))
@@ -140,7 +142,7 @@ class PortfolioController:
             return record
         halted = record.state is TradingState.HALTED
         forbidden = [o for o in record.open_orders if halted or _raises_exposure(o, record)]
-        return self._cancel(record, forbidden, f"portfolio is {record.state}")
+        return self._cancel(record, f"portfolio is {record.state}", forbidden)
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         orders, fills = collect(record, self._broker)
@@ -185,7 +187,7 @@ class PortfolioController:
             return (Refusal("*", "TOO_LATE", late),)
         if market.bars_seen % self.spec.schedule.every_bars:
             return (Refusal("*", "NOT_SCHEDULED", f"decides every {self.spec.schedule.every_bars} bars"),)
-        differences = reconcile(record, self._broker)
+        differences = [_in_doubt(record)] if record.open_orders else reconcile(record, self._broker)
         if differences:
             self._notifier.notify(f"{self.spec.name}: ledger and broker disagree", "\n".join(differences))
             return (Refusal("*", "NOT_RECONCILED", "; ".join(differences)),)
@@ -210,15 +212,25 @@ class PortfolioController:
             self._notifier.notify(f"{self.spec.name} is now {state}", reason)
         return state
 
-    def _cancel(self, record: PortfolioRecord, orders: Sequence[Order], why: str) -> PortfolioRecord:
-        if not orders:
+    def _cancel(self, record: PortfolioRecord, why: str, orders: Sequence[Order] | None = None) -> PortfolioRecord:
+        """Cancel open orders (all if None); one whose fate the broker does not tell stays open."""
+        changed = [self._cancelled(order, why) for order in (record.open_orders if orders is None else orders)]
+        known = [order for order in changed if order is not None]
+        if not known:
             return record
-        cancelled = []
-        for order in orders:
-            unsent = order.status is OrderStatus.PENDING
-            cancelled.append(order.with_status(OrderStatus.CANCELLED, why) if unsent else self._broker.cancel(order.id))
-        self._record_orders(record, cancelled)
+        self._record_orders(record, known)
         return self._ledger.load(self.spec)
+
+    def _cancelled(self, order: Order, why: str) -> Order | None:
+        if order.status is OrderStatus.PENDING:
+            return order.with_status(OrderStatus.CANCELLED, why)
+        try:
+            if self._broker.order(order.id) is None:
+                return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")
+            return confirmed(order, self._broker.cancel(order.id))
+        except Unavailable as error:
+            self._notifier.notify(f"{self.spec.name}: order {order.id} could not be cancelled", str(error))
+            return None
 
     def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> None:
         at = record.last_settled_at or orders[0].decided_at
@@ -256,6 +268,10 @@ class PortfolioController:
             refusals=refusals,
             orders=plan.orders,
         )
+
+
+def _in_doubt(record: PortfolioRecord) -> str:
+    return f"orders in doubt: {', '.join(order.id for order in record.open_orders)}"
 
 
 def _raises_exposure(order: Order, record: PortfolioRecord) -> bool:

@@ -83,9 +83,6 @@ def plan_to_weights(
     wanted = {**{symbol: current.get(symbol, 0.0) for symbol in held}, **weights}
     targets, target_results = check_targets(rules, context, wanted)
     moved = {s: w for s, w in targets.items() if s not in held or w != wanted[s]}
-    reasons = {
-        s: f"{said.get(s, 'held position')}; weight {current.get(s, 0.0):.3f} -> {w:.3f}" for s, w in moved.items()
-    }
     proposed = propose_orders(
         portfolio=spec.name,
         decided_at=context.decided_at,
@@ -95,7 +92,7 @@ def plan_to_weights(
         prices=context.prices,
         min_order_usd=spec.sizing.min_order_usd,
         cash_buffer_pct=spec.sizing.cash_buffer_pct,
-        reasons=reasons,
+        reasons={s: said.get(s, "no forecast") for s in moved},
     )
     orders, order_results = check_orders(rules, context, proposed)
     return Plan(signals, dict(targets), (*target_results, *order_results), tuple(orders))

@@ -12,6 +12,7 @@ from alphamill.controller.loop import TradingLoop
 from alphamill.controller.market import market_at
 from alphamill.domain.decisions import Decision
 from alphamill.domain.history import BarHistory
+from alphamill.domain.ledger import NavPoint
 from alphamill.domain.orders import Fill, Order
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import DataUnfit
@@ -37,14 +38,20 @@ class BacktestParts:
 class BacktestResult:
     """What happened, in order.
 
-    `nav` has columns at, nav_usd (Float64), one row per session including the opening one. `decisions` hold the
-    orders as decided; `orders` as they ended.
+    `nav_points` has one point per session, the opening one included. `decisions` hold the orders as decided;
+    `orders` as they ended.
     """
 
-    nav: pl.DataFrame
+    nav_points: tuple[NavPoint, ...]
     decisions: tuple[Decision, ...]
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
+
+    @property
+    def nav(self) -> pl.DataFrame:
+        """The equity curve: at, nav_usd (Float64)."""
+        rows = [(point.at, float(point.nav_usd)) for point in self.nav_points]
+        return pl.DataFrame(rows, schema={"at": pl.Datetime("us", "UTC"), "nav_usd": pl.Float64}, orient="row")
 
     @property
     def weights(self) -> pl.DataFrame:
@@ -124,13 +131,14 @@ def _run(
     progress: Progress | None,
     opened_at: dt.datetime,
 ) -> BacktestResult:
-    navs: list[tuple[dt.datetime, float]] = [(opened_at, float(spec.initial_cash_usd))]
+    opening = parts.ledger.load(spec)
+    points = [NavPoint(opened_at, opening.nav_usd, opening.cash_usd)]
     decisions: list[Decision] = []
     for done, session in enumerate(sessions, start=1):
         decisions += loop.on_session(session, data_version)
-        navs.append((session["ts"][0], float(parts.ledger.load(spec).nav_usd)))
+        record = parts.ledger.load(spec)
+        points.append(NavPoint(session["ts"][0], record.nav_usd, record.cash_usd))
         if progress is not None and done % 50 == 0:
             progress(done, len(sessions))
     orders = (parts.broker.order(order.id) or order for decision in decisions for order in decision.orders)
-    nav = pl.DataFrame(navs, schema={"at": pl.Datetime("us", "UTC"), "nav_usd": pl.Float64}, orient="row")
-    return BacktestResult(nav, tuple(decisions), tuple(orders), tuple(parts.broker.fills(spec.name)))
+    return BacktestResult(tuple(points), tuple(decisions), tuple(orders), tuple(parts.broker.fills(spec.name)))
