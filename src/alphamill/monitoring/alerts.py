@@ -1,0 +1,84 @@
+"""Which events tell a person, and in which words. Pure: each function returns an `Alert` or None."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alphamill.domain.decisions import Decision, TradingState
+from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import ForecasterUnavailable, MissingFeatures, StaleFeatures
+
+_MEANING = {
+    TradingState.ACTIVE: "It trades again.",
+    TradingState.REDUCING: "It only closes or shrinks positions.",
+    TradingState.HALTED: "It sends no orders. Positions stay as they are.",
+}
+_NO_FEATURES = {StaleFeatures("").code, MissingFeatures("").code}
+_NO_FORECASTER = ForecasterUnavailable("").code
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What a person is told: a line for the lock screen and the text below it."""
+
+    title: str
+    body: str
+
+
+def state_changed(portfolio: str, before: TradingState, after: TradingState, reason: str) -> Alert | None:
+    """The trading state is another one."""
+    if before is after:
+        return None
+    return Alert(f"{portfolio} is now {after}", f"Was {before}. Reason: {reason}. {_MEANING[after]}")
+
+
+def drawdown_breached(record: PortfolioRecord, spec: PortfolioSpec) -> Alert | None:
+    """The loss from the peak NAV is at or over the portfolio's limit."""
+    drawdown_pct = 100.0 * float(1 - record.nav_usd / record.peak_nav_usd)
+    limit_pct = spec.risk.max_drawdown_pct
+    if drawdown_pct < limit_pct:
+        return None
+    return Alert(
+        f"{record.name} lost {drawdown_pct:.1f} % from its peak",
+        f"NAV {record.nav_usd:,.2f} USD, peak {record.peak_nav_usd:,.2f} USD; the limit is {limit_pct:g} %. "
+        f"Its state is {record.state}. Look at it before you resume it.",
+    )
+
+
+def reconciliation_differs(portfolio: str, differences: Sequence[str]) -> Alert | None:
+    """Ledger and broker disagree."""
+    if not differences:
+        return None
+    return Alert(
+        f"{portfolio}: ledger and broker disagree",
+        "No order is sent until they agree.\n" + "\n".join(f"- {difference}" for difference in differences),
+    )
+
+
+def features_unusable(decision: Decision, spec: PortfolioSpec) -> Alert | None:
+    """Not one symbol of the universe had fresh and complete features."""
+    refused = {r.symbol: r.detail for r in decision.refusals if r.code in _NO_FEATURES}
+    if not all(symbol in refused for symbol in spec.universe.symbols):
+        return None
+    first = spec.universe.symbols[0]
+    return Alert(
+        f"{decision.portfolio}: no usable features",
+        f"At {decision.decided_at:%Y-%m-%d %H:%M} UTC all {len(spec.universe.symbols)} symbols were stale or missing, "
+        f"for example {first}: {refused[first]}. Positions are held. Check ingestion and the online store.",
+    )
+
+
+def forecaster_down(decision: Decision) -> Alert | None:
+    """The decision had to do without forecasts."""
+    refusal = next((r for r in decision.refusals if r.code == _NO_FORECASTER), None)
+    if refusal is None:
+        return None
+    return Alert(
+        f"{decision.portfolio}: the forecaster does not answer",
+        f"At {decision.decided_at:%Y-%m-%d %H:%M} UTC: {refusal.detail} Positions are held. Check the model server.",
+    )
+
+
+def of_decision(decision: Decision, spec: PortfolioSpec) -> list[Alert]:
+    """All alerts one decision gives rise to."""
+    return [alert for alert in (features_unusable(decision, spec), forecaster_down(decision)) if alert is not None]
