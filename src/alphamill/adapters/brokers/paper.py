@@ -1,0 +1,166 @@
+"""The paper broker: accepts orders and fills them at the next session's open, from real bars."""
+
+import datetime as dt
+import logging
+import threading
+from collections.abc import Mapping
+from decimal import Decimal
+
+import polars as pl
+
+from alphamill.adapters.brokers.paper_books import PaperBooks
+from alphamill.adapters.brokers.paper_events import (
+    AccountOpened,
+    OrderRecorded,
+    PaperEvent,
+    PaperStore,
+    SessionMatched,
+)
+from alphamill.adapters.brokers.paper_matching import Matching, SessionOpen, midnight_utc
+from alphamill.domain.orders import Fill, Order, OrderStatus, Position, order_id
+from alphamill.domain.portfolios import BrokerRef
+from alphamill.errors import Conflict, NotFound
+from alphamill.execution import CommissionModel, SlippageModel, costs_of
+
+_log = logging.getLogger(__name__)
+
+
+class PaperBroker:
+    """Implements `Broker` and `BarListener`.
+
+    An order decided at the close of bar t fills at the open of the first later session in which its
+    symbol has a bar; never in a session that opened before the decision. Splits and dividends are
+    handled before matching; sells fill before buys. Without margin a buy is cut to the whole shares
+    that cash pays for, and the rest is cancelled with the reason.
+
+    Parameters
+    ----------
+    broker_ref
+        Costs and margin.
+    initial_cash
+        By portfolio. A portfolio that `store` already knows keeps its cash.
+    store
+        Where events are kept; None keeps them in memory, for backtests. Every answer is durable
+        before it is given.
+    commission, slippage
+        Models that replace those of `broker_ref`.
+    session_open
+        When a session opens, for orders decided between two closes; see `midnight_utc`.
+    """
+
+    def __init__(
+        self,
+        broker_ref: BrokerRef,
+        *,
+        initial_cash: Mapping[str, Decimal],
+        store: PaperStore | None = None,
+        commission: CommissionModel | None = None,
+        slippage: SlippageModel | None = None,
+        session_open: SessionOpen = midnight_utc,
+    ) -> None:
+        costs = costs_of(broker_ref)
+        self._matching = Matching(commission or costs[0], slippage or costs[1], broker_ref.margin, session_open)
+        self._store = store
+        self._lock = threading.Lock()
+        self._books = PaperBooks()
+        for event in store.read() if store else ():
+            self._books.apply(event)
+        new = set(initial_cash) - set(self._books.accounts)
+        self._commit([AccountOpened(name, initial_cash[name]) for name in sorted(new)])
+
+    def submit(self, order: Order) -> Order:
+        """Accept an order. The same id again is answered with what became of it.
+
+        Raises
+        ------
+        Conflict
+            The id is not that of the order's content.
+        """
+        with self._lock:
+            known = self._books.orders.get(order.id)
+            _require_own_id(order)
+            if known:
+                return known
+            answer = self._judge(order)
+            self._commit([OrderRecorded(answer)])
+            return answer
+
+    def order(self, order_id: str) -> Order | None:
+        with self._lock:
+            return self._books.orders.get(order_id)
+
+    def cancel(self, order_id: str) -> Order:
+        """Cancel what is open; a final order is answered as it is."""
+        with self._lock:
+            order = self._books.orders.get(order_id)
+            if order is None:
+                raise NotFound(f"the paper broker has no order {order_id}.", field="order_id")
+            if not order.status.is_final:
+                order = order.with_status(OrderStatus.CANCELLED, "cancelled on request")
+                self._commit([OrderRecorded(order)])
+            return order
+
+    def fills(self, portfolio: str, *, after: str | None = None) -> list[Fill]:
+        with self._lock:
+            return self._books.fills_after(portfolio, after)
+
+    def positions(self, portfolio: str) -> list[Position]:
+        with self._lock:
+            return sorted(self._books.account(portfolio).positions.values(), key=lambda position: position.symbol)
+
+    def cash_usd(self, portfolio: str) -> Decimal:
+        """Cash of one portfolio; beside the port, since not every broker keeps one per portfolio."""
+        with self._lock:
+            return self._books.account(portfolio).cash_usd
+
+    def on_bars(self, bars: pl.DataFrame) -> None:
+        """Let one session go by. Bars already seen, or older than the newest session, change nothing."""
+        if bars.is_empty():
+            return
+        with self._lock:
+            ts, symbols = _session_of(bars)
+            if self._books.session is not None and ts <= self._books.session:
+                bars = bars.filter([not self._books.matched(ts, symbol) for symbol in symbols])
+                if bars.is_empty():
+                    _log.debug("session %s was matched before", ts)
+                    return
+                symbols = bars["symbol"].to_list()
+            relevant = self._books.relevant().intersection(symbols)
+            if relevant:
+                self._commit([self._matching.match(self._books, ts, bars, relevant)])
+            elif self._store:
+                self._commit([SessionMatched(ts, tuple(symbols))])
+            else:
+                self._books.pass_session(ts, symbols)
+
+    def _judge(self, order: Order) -> Order:
+        if order.portfolio not in self._books.accounts:
+            return order.with_status(OrderStatus.REJECTED, f"the paper broker has no portfolio {order.portfolio}")
+        if not order.quantity.is_finite() or order.quantity <= 0:
+            return order.with_status(OrderStatus.REJECTED, f"quantity {order.quantity} is not above zero")
+        return order.with_status(OrderStatus.ACCEPTED)
+
+    def _commit(self, events: list[PaperEvent]) -> None:
+        """Durable first, then in memory: an answer is never given for what a crash could undo."""
+        if self._store and events:
+            self._store.append(events)
+        for event in events:
+            self._books.apply(event)
+
+
+def _session_of(bars: pl.DataFrame) -> tuple[dt.datetime, list[str]]:
+    stamps = bars["ts"]
+    ts: dt.datetime = stamps[0]
+    if len(stamps) > 1 and stamps.n_unique() != 1:
+        raise Conflict("on_bars takes the bars of one session.", field="ts", remedy="Split the frame by ts.")
+    return ts, bars["symbol"].to_list()
+
+
+def _require_own_id(order: Order) -> None:
+    own = order_id(order.portfolio, order.decided_at, order.symbol, order.side, order.quantity)
+    if own != order.id:
+        raise Conflict(
+            f"order id {order.id} is not that of its content ({own}).",
+            field="id",
+            remedy="Compute it with domain.orders.order_id.",
+        )

@@ -1,0 +1,101 @@
+"""Cash and positions: the one place where fills and corporate actions change them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from alphamill.domain.orders import Fill, Position
+from alphamill.errors import DataUnfit
+from alphamill.execution.corporate_actions import dividend_cash, dividend_factor, share_ratio, split_position
+from alphamill.execution.money import round_average, round_cash, to_decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An immutable book of one portfolio; each change gives a new one.
+
+    Parameters
+    ----------
+    cash_usd
+        In steps of 1e-6; negative only on margin.
+    positions
+        By symbol; flat ones are absent.
+    """
+
+    cash_usd: Decimal
+    positions: Mapping[str, Position] = field(default_factory=dict)
+
+    def apply(self, fill: Fill) -> "Account":
+        """The book after one fill. Through zero the average price starts again at the fill's price."""
+        before = self.positions.get(fill.symbol)
+        after = _moved(before, fill)
+        return self._replace(after, round_cash(self.cash_usd + fill.cash_usd))
+
+    def apply_action(
+        self,
+        symbol: str,
+        price_factor: float | Decimal,
+        split_factor: float | Decimal,
+        previous_close: float | Decimal,
+    ) -> "Account":
+        """The book after a split, a dividend or both, as of the open of the ex-date.
+
+        Parameters
+        ----------
+        symbol
+            Without a position nothing changes.
+        price_factor
+            Multiplies earlier prices so that they compare with this bar's: split and dividend together.
+        split_factor
+            The split's part of it: 0.5 for two new shares per old one.
+        previous_close
+            Raw close of the symbol's bar before, in old shares.
+
+        Raises
+        ------
+        InvalidInput, DataUnfit
+            A factor cannot be true; see `corporate_actions`.
+        """
+        position = self.positions.get(symbol)
+        if position is None:
+            return self
+        close = to_decimal(previous_close)
+        dividend = dividend_cash(position, dividend_factor(symbol, price_factor, split_factor), close)
+        ratio = share_ratio(split_factor)
+        in_lieu = Decimal(0)
+        if ratio != 1:
+            position, in_lieu = split_position(position, ratio, close)
+        return self._replace(position, self.cash_usd + dividend + in_lieu)
+
+    def nav(self, prices: Mapping[str, Decimal]) -> Decimal:
+        """Cash plus positions at raw `prices`.
+
+        Raises
+        ------
+        DataUnfit
+            A held symbol has no price.
+        """
+        try:
+            return self.cash_usd + sum((p.quantity * prices[s] for s, p in self.positions.items()), Decimal(0))
+        except KeyError as error:
+            raise DataUnfit(
+                f"{error.args[0]} is held but has no price.", field=str(error.args[0]), remedy="Ingest its bar."
+            ) from error
+
+    def _replace(self, position: Position, cash_usd: Decimal) -> "Account":
+        positions = {**self.positions, position.symbol: position}
+        if not position.quantity:
+            del positions[position.symbol]
+        return Account(cash_usd, positions)
+
+
+def _moved(before: Position | None, fill: Fill) -> Position:
+    change = fill.side.sign * fill.quantity
+    if before is None:
+        return Position(fill.symbol, change, fill.price)
+    quantity = before.quantity + change
+    if before.quantity * change > 0:
+        cost = before.quantity * before.average_price + change * fill.price
+        return Position(fill.symbol, quantity, round_average(cost / quantity))
+    flipped = quantity * before.quantity < 0
+    return Position(fill.symbol, quantity, fill.price if flipped else before.average_price)

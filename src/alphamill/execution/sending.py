@@ -1,0 +1,56 @@
+"""Send committed orders. An order is sent under one id only, however often that takes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from alphamill.domain.orders import Order, OrderStatus
+from alphamill.errors import AlphamillError, BrokerUnavailable, Unavailable
+from alphamill.ports import Broker
+
+_log = logging.getLogger(__name__)
+
+
+def send_orders(orders: Sequence[Order], broker: Broker) -> list[Order]:
+    """Send what is PENDING, ask for what is IN_FLIGHT; the orders as they stand afterwards.
+
+    An order in flight is asked for first and sent again, under the same id, only if the broker never
+    saw it. An unclear answer leaves it IN_FLIGHT. A clear no makes it REJECTED with the reason.
+    Orders in another state come back unchanged.
+    """
+    return [_send(order, broker) for order in orders]
+
+
+def _send(order: Order, broker: Broker) -> Order:
+    if order.status not in (OrderStatus.PENDING, OrderStatus.IN_FLIGHT):
+        return order
+    try:
+        answer = broker.order(order.id) if order.status is OrderStatus.IN_FLIGHT else None
+        return confirmed(order, answer or broker.submit(order))
+    except Unavailable as error:
+        return order.with_status(OrderStatus.IN_FLIGHT, str(error))
+    except AlphamillError as error:
+        return order.with_status(OrderStatus.REJECTED, f"{error.code}: {error}")
+    except Exception as error:
+        # Whatever broke in the adapter, the order may have reached the broker: only asking tells.
+        _log.exception("no clear answer for order %s", order.id)
+        return order.with_status(OrderStatus.IN_FLIGHT, f"{type(error).__name__}: {error}")
+
+
+def confirmed(order: Order, answer: Order) -> Order:
+    """Our order with the broker's view of it; reason and reference price stay ours.
+
+    Raises
+    ------
+    BrokerUnavailable
+        The answer is about another order: nothing is known about this one.
+    """
+    if answer.id != order.id:
+        raise BrokerUnavailable(f"asked about {order.id}, the broker answered about {answer.id}.")
+    return replace(
+        order,
+        status=answer.status,
+        quantity=answer.quantity,
+        filled_quantity=answer.filled_quantity,
+        detail=answer.detail,
+    )
