@@ -1,0 +1,17 @@
+"""Stage 10: named rules between target weights and orders. Each can pass, shrink or deny, with a code."""
+
+from alphamill.risk.context import RiskContext
+from alphamill.risk.defaults import default_rules, next_state
+from alphamill.risk.rule import OrderRule, Rules, TargetRule, check_orders, check_targets, resize
+
+__all__ = [
+    "OrderRule",
+    "RiskContext",
+    "Rules",
+    "TargetRule",
+    "check_orders",
+    "check_targets",
+    "default_rules",
+    "next_state",
+    "resize",
+]

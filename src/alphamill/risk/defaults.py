@@ -1,0 +1,55 @@
+"""The rules every portfolio runs, and the state its drawdown trips."""
+
+from alphamill.domain.decisions import TradingState
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.risk.context import RiskContext
+from alphamill.risk.order_rules import (
+    BuyingPower,
+    MaxOrderNotional,
+    MaxVolume,
+    MinOrder,
+    StateAllows,
+    ValidNumbers,
+)
+from alphamill.risk.rule import OrderRule, Rules, TargetRule
+from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight, StopLoss
+
+
+def default_rules(spec: PortfolioSpec) -> Rules:
+    """Both families in the order they run.
+
+    The stop-loss is the last target rule, so that nothing softens it. Buying power is the last order
+    rule, so that it counts only sales that will be sent and shares cash among what may be bought.
+    """
+    sizing, risk, broker = spec.sizing, spec.risk, spec.broker
+    targets: list[TargetRule] = [LongOnly()] if sizing.long_only else []
+    targets += [
+        MaxWeight(sizing.max_weight),
+        GrossLimit(sizing.gross_limit),
+        MaxTurnover(risk.max_turnover_pct),
+        MaxDrawdown(risk.max_drawdown_pct),
+        StopLoss(risk.stop_loss_pct),
+    ]
+    orders: list[OrderRule] = [
+        ValidNumbers(),
+        StateAllows(),
+        MaxOrderNotional(risk.max_order_notional_usd),
+        MaxVolume(risk.max_volume_pct),
+        MinOrder(sizing.min_order_usd),
+    ]
+    if not broker.margin:
+        orders.append(BuyingPower(broker.commission_bps, broker.slippage_bps))
+    return Rules(tuple(targets), tuple(orders))
+
+
+def next_state(context: RiskContext) -> tuple[TradingState, str]:
+    """The state the portfolio's own numbers ask for, and why; the reason is empty when nothing changes.
+
+    A drawdown at the limit turns ACTIVE into REDUCING. Nothing here turns a portfolio back: a person
+    resumes it.
+    """
+    limit = context.spec.risk.max_drawdown_pct
+    if context.state is TradingState.ACTIVE and context.drawdown_pct >= limit:
+        reason = f"drawdown {context.drawdown_pct:.2f} % from the peak reached the limit of {limit:g} %"
+        return TradingState.REDUCING, reason
+    return context.state, ""
