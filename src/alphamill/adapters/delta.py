@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -40,6 +41,8 @@ class DeltaBarStore:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._table: DeltaTable | None = None
+        # One handle holds one version; another thread must not move it between our read and our commit.
+        self._appending = threading.Lock()
 
     def append(self, bars: pl.DataFrame) -> int:
         """Merge by (symbol, ts) and return the table's version.
@@ -56,7 +59,8 @@ class DeltaBarStore:
             The table cannot be read or written, or other writers won the race 20 times.
         """
         rows = require_schema(bars, BAR_SCHEMA, "bars").unique(BAR_KEY, keep="last", maintain_order=True)
-        return _retried(self.uri, lambda: self._append_once(rows))
+        with self._appending:
+            return _retried(self.uri, lambda: self._append_once(rows))
 
     def read(
         self,
@@ -78,7 +82,7 @@ class DeltaBarStore:
         if version is None and self.version() < 0:
             return empty_bars()
         with _StoreErrors(self.uri):
-            table = self._newest() if version is None else _open(self.uri, version)
+            table = _open(self.uri, version)
             wanted = pl.scan_delta(table)
             if symbols is not None:
                 wanted = wanted.filter(pl.col("symbol").is_in(list(symbols)))
@@ -91,7 +95,7 @@ class DeltaBarStore:
     def version(self) -> int:
         """Newest version; -1 while the table does not exist."""
         with _StoreErrors(self.uri):
-            table = self._newest()
+            table = _open_newest(self.uri)
             return -1 if table is None else int(table.version())
 
     def _newest(self) -> "DeltaTable | None":
@@ -105,8 +109,8 @@ class DeltaBarStore:
         table = self._newest()
         if table is None:
             if not rows.is_empty():
-                _write(self.uri, rows.sort("ts", "symbol"), mode="error")
-            return self.version()
+                _write(self.uri, rows.sort("ts", "symbol"), mode="append")
+            return 0 if not rows.is_empty() else -1
         changed, corrects = _changes(table, rows)
         if changed.is_empty():
             return int(table.version())

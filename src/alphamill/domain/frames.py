@@ -15,7 +15,9 @@ def require_schema(frame: pl.DataFrame, schema: pl.Schema, what: str) -> pl.Data
     """
     for name, dtype in schema.items():
         if name not in frame.columns:
-            raise InvalidInput(f"{what} lack the column {name!r}.", field=name, remedy=f"Expected: {', '.join(schema)}.")
+            raise InvalidInput(
+                f"{what} lack the column {name!r}.", field=name, remedy=f"Expected: {', '.join(schema)}."
+            )
         if frame.schema[name] != dtype:
             raise InvalidInput(f"{what}: column {name!r} is {frame.schema[name]}, expected {dtype}.", field=name)
     return frame.select(schema.names())

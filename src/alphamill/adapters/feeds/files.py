@@ -54,7 +54,9 @@ class FolderFeed:
         files = sorted(path for path in self.folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
         if not files:
             raise InvalidConfig(
-                f"{self.folder} holds no bar files.", field="folder", remedy=f"Add files named *{', *'.join(_SUFFIXES)}."
+                f"{self.folder} holds no bar files.",
+                field="folder",
+                remedy=f"Add files named *{', *'.join(_SUFFIXES)}.",
             )
         return files
 
