@@ -5,34 +5,31 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtr, ndtri
+
+from alphamill.evaluation.records import Record
 
 COVERAGE_LEVELS: Final = (0.5, 0.8, 0.95)
 _QUANTILES: Final = tuple(step / 20 for step in range(1, 20))
 _BINS: Final = 5
 
 
-class Level(BaseModel):
+class Level(Record):
     """`observed` is the share of labels where a share of `nominal` was promised."""
-
-    model_config = ConfigDict(frozen=True)
 
     nominal: float
     observed: float
 
 
-class ReliabilityBin(BaseModel):
+class ReliabilityBin(Record):
     """Forecasts of similar confidence: the mean P(sign right) they claimed against how often they were right."""
-
-    model_config = ConfigDict(frozen=True)
 
     confidence: float
     hit_rate: float
     rows: int
 
 
-class Calibration(BaseModel):
+class Calibration(Record):
     """How honest the spread of the forecasts is. All shares are fractions of rows.
 
     `nll` is the mean negative log likelihood under a normal forecast, 0.5 ln(2 pi s^2) + (y - m)^2 / (2 s^2), in nats.
@@ -40,8 +37,6 @@ class Calibration(BaseModel):
     `coverage` holds the central 50, 80 and 95 % intervals; `quantiles` the share of labels below each predicted
     quantile (5 % to 95 %); `reliability` up to five bins of equal count, by confidence.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     nll: float
     brier: float | None

@@ -4,16 +4,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from alphamill.evaluation.records import Record
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.evaluation.thresholds import Thresholds
 
 
-class GateCheck(BaseModel):
+class GateCheck(Record):
     """One line of a verdict. `value` is None where the number is undefined, `threshold` where none applies."""
-
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     name: str
     passed: bool

@@ -3,22 +3,20 @@
 import datetime as dt
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from alphamill.errors import InvalidInput
 from alphamill.evaluation.calibration import Calibration, calibration, with_scores
 from alphamill.evaluation.panels import checked_panel
+from alphamill.evaluation.records import Record
 from alphamill.evaluation.statistics import newey_west_t
 
 
-class SeriesScore(BaseModel):
+class SeriesScore(Record):
     """A daily coefficient over time. `ir` is mean / std (ddof 1), per day; `t` is `newey_west_t` over the horizon.
 
     `days` counts the days on which it is defined. mean, std, ir and t are None where too few such days exist, or
     (ir, t) where all days are equal.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     days: int
     mean: float | None
@@ -27,15 +25,13 @@ class SeriesScore(BaseModel):
     t: float | None
 
 
-class SignScore(BaseModel):
+class SignScore(Record):
     """Up or down. Rows whose forecast or label is exactly 0 have no sign and are left out.
 
     `accuracy` is the share of signs that were right. `precision` is the share of forecast rises that rose, None if no
     rise was forecast; `recall` the share of rises that were forecast, None if nothing rose. `base_rate_up`
     is the share that rose: what "always up" would get for accuracy. None everywhere if `rows` is 0.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     accuracy: float | None
@@ -44,13 +40,11 @@ class SignScore(BaseModel):
     base_rate_up: float | None
 
 
-class DailyScores(BaseModel):
+class DailyScores(Record):
     """Per-day values as columns of equal length, in time order, for paired comparisons.
 
     `ts` are session closes, UTC. `ic` and `rank_ic` are None where undefined; `nll` is the day's mean.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     ts: tuple[dt.datetime, ...]
     ic: tuple[float | None, ...]
@@ -58,10 +52,8 @@ class DailyScores(BaseModel):
     nll: tuple[float, ...]
 
 
-class ForecastMetrics(BaseModel):
+class ForecastMetrics(Record):
     """What `forecast_metrics` measured. `days` counts all days of the panel, `rows` all forecasts."""
-
-    model_config = ConfigDict(frozen=True)
 
     horizon_bars: int
     rows: int

@@ -13,10 +13,11 @@ An intact first model is good enough to trade on paper, and only there. Live app
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alphamill.evaluation.checks import GateCheck, integrity_checks, live_checks
 from alphamill.evaluation.paired import champion_checks
+from alphamill.evaluation.records import Record
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.evaluation.thresholds import Thresholds
 
@@ -24,10 +25,8 @@ Profile = Literal["paper", "live"]
 Approval = Literal["none", "paper", "live"]
 
 
-class GateVerdict(BaseModel):
+class GateVerdict(Record):
     """`accepted` says whether all required checks passed; `approved_for` is then the profile, else "none"."""
-
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     accepted: bool
     profile: Profile

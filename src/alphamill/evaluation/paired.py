@@ -3,23 +3,21 @@
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from alphamill.evaluation.checks import GateCheck
 from alphamill.evaluation.forecast_metrics import DailyScores
+from alphamill.evaluation.records import Record
 from alphamill.evaluation.statistics import newey_west_t
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.evaluation.thresholds import Thresholds
 
 
-class PairedComparison(BaseModel):
+class PairedComparison(Record):
     """Differences on common days, challenger minus champion, signed so that more is better.
 
     `rank_ic_gain` and `nll_gain` are means (nll_gain = champion's NLL - challenger's); the t values are `newey_west_t`.
     t is None where the differences have no spread, gains are None without a common day.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     days: int
     share_of_days: float

@@ -6,24 +6,23 @@ import math
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from alphamill.errors import InvalidInput
 from alphamill.evaluation.panels import checked_nav
+from alphamill.evaluation.records import Record
 
 
-class Performance(BaseModel):
+class Performance(Record):
     """What `performance` measured; returns and drawdowns are fractions, not percent.
 
     sharpe = mean / std (ddof 1) sqrt(periods_per_year), risk-free rate 0; sortino has sqrt(mean(min(r, 0)^2)) below the
-    line; calmar = cagr / max_drawdown. Each is None where its denominator is 0. `volatility` is per year.
+    line; calmar = cagr / max_drawdown. Each is None where its denominator is 0; cagr is None where a year of such
+    growth is no float any more (a short, steep curve). `volatility` is per year.
     `max_drawdown` is positive, 1 - NAV / highest NAV so far, from the peak `drawdown_from` to the trough
     `drawdown_until` (both None if the NAV never fell). `hit_rate` is the share of periods with a return > 0.
     `turnover_per_year` is traded notional, buys plus sells, over the mean NAV, per year; None if not given.
     `skew` and `kurtosis` (3 for a normal) are of the periodic returns, None for a constant curve.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     first_at: dt.datetime
     last_at: dt.datetime
@@ -31,7 +30,7 @@ class Performance(BaseModel):
     periods_per_year: int
     final_nav_usd: float
     total_return: float
-    cagr: float
+    cagr: float | None
     volatility: float
     sharpe: float | None
     sortino: float | None
@@ -76,8 +75,8 @@ def _moment(returns: npt.NDArray[np.float64], order: int) -> float:
     return float((((returns - returns.mean()) / returns.std()) ** order).mean())
 
 
-def _ratio(value: float, below: float) -> float | None:
-    return value / below if below > 0.0 else None
+def _ratio(value: float | None, below: float) -> float | None:
+    return value / below if value is not None and below > 0.0 else None
 
 
 def performance(
@@ -119,7 +118,9 @@ def performance(
     # Equal returns leave a spread of rounding errors: that is none.
     std = float(returns.std(ddof=1)) if n >= 2 and float(np.ptp(returns)) > 1e-14 else 0.0
     downside = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
-    mean, cagr = float(returns.mean()), float((values[-1] / values[0]) ** (periods_per_year / n) - 1.0)
+    mean = float(returns.mean())
+    yearly_log = math.log(values[-1] / values[0]) * periods_per_year / n
+    cagr = math.expm1(yearly_log) if yearly_log < 700.0 else None
     depth, peak, trough = _worst(curve)
     sharpe, sortino = _ratio(mean, std), _ratio(mean, downside)
     return Performance(

@@ -4,21 +4,19 @@ from collections.abc import Mapping
 from typing import Final, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alphamill.errors import InvalidInput
 from alphamill.evaluation.forecast_metrics import ForecastMetrics, forecast_metrics
 from alphamill.evaluation.performance import Performance
+from alphamill.evaluation.records import Record
 from alphamill.evaluation.statistics import deflated_sharpe, minimum_track_record, probabilistic_sharpe
 
 MODEL: Final = "model"
 
 
-class EvaluationSummary(BaseModel):
+class EvaluationSummary(Record):
     """A model's out-of-sample record. Frozen; round-trips through JSON."""
-
-    # Strings keep NaN and inf visible in JSON, so that the gate can refuse them; null would hide them.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     model_name: str
     architecture: str

@@ -12,7 +12,7 @@ class Thresholds(BaseModel):
     max_rank_ic: float = Field(default=0.25, gt=0, le=1, description="A higher mean daily RankIC is a suspected leak.")
     max_accuracy: float = Field(default=0.65, gt=0.5, le=1, description="More signs right is a suspected leak.")
     coverage_tolerance: float = Field(
-        default=0.15, gt=0, lt=0.5, description="Observed coverage of each interval may differ by so much."
+        default=0.2, gt=0, lt=0.5, description="Observed coverage of each interval may differ by so much."
     )
     max_worse_t: float = Field(
         default=1.645, gt=0, description="One-sided 5 %: worse than the champion by more is significant."
