@@ -39,9 +39,9 @@ class PipelineRun:
     outputs: dict[str, dict[str, Any]]
 
 
-def new_run_dir(home: Path, name: str, at: dt.datetime) -> Path:
+def new_run_dir(home: Path, name: str) -> Path:
     """Make ``<home>/pipelines/<name>-<time>``."""
-    run_dir = home.resolve() / "pipelines" / f"{name}-{at:%Y%m%dT%H%M%S%f}"
+    run_dir = home.resolve() / "pipelines" / f"{name}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}"
     run_dir.mkdir(parents=True)
     return run_dir
 

@@ -54,7 +54,7 @@ def lock_differences(lock: Path) -> list[str]:
     from packaging.utils import canonicalize_name
 
     lines = (line.partition("==") for line in lock.read_text().splitlines() if "==" in line)
-    locked = {canonicalize_name(name): version.strip() for name, _, version in lines}
+    locked = {str(canonicalize_name(name)): version.strip() for name, _, version in lines}
     extras = set(importlib.metadata.metadata("alphamill").get_all("Provides-Extra") or ())
     todo: list[tuple[str, frozenset[str]]] = [("alphamill", frozenset(extras))]
     seen: set[tuple[str, frozenset[str]]] = set()

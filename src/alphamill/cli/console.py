@@ -2,22 +2,26 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from alphamill.errors import AlphamillError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from alphamill.domain.portfolios import PortfolioSpec
     from alphamill.settings import Settings
 
 
-def out() -> Console:
+def out() -> "Console":
+    from rich.console import Console
+
     return Console()
 
 
 def show_error(error: AlphamillError) -> None:
     """Message, field and remedy on stderr."""
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(stderr=True)
     console.print(Text.assemble(("error ", "bold red"), (error.code.lower(), "red"), "  ", error.message))
     if error.field:

@@ -25,7 +25,7 @@ def status(portfolio: Name = None) -> None:
     from alphamill.settings import load_settings
 
     settings = load_settings()
-    out().print(_table(SqlLedger(settings.ledger_url).load(find_portfolio(settings, portfolio))))
+    out().print(record_table(SqlLedger(settings.ledger_url).load(find_portfolio(settings, portfolio))))
 
 
 @app.command()
@@ -65,12 +65,12 @@ def _word(state: "TradingState") -> str:
     return f"[{colour}]{state.value}[/]"
 
 
-def _table(record: "PortfolioRecord") -> "Table":
+def record_table(record: "PortfolioRecord") -> "Table":
     from rich.table import Table
 
     drawdown_pct = 100 * (1 - record.nav_usd / record.peak_nav_usd) if record.peak_nav_usd else 0
     held = [f"{p.symbol} {p.quantity:f} @ {p.average_price:,.2f}" for p in record.positions.values() if p.quantity]
-    table = Table("portfolio", record.name, title_justify="left")
+    table = Table("portfolio", record.name)
     for name, value in {
         "state": f"{_word(record.state)} {record.state_reason}".strip(),
         "NAV": f"{record.nav_usd:,.2f} USD",

@@ -1,0 +1,40 @@
+"""The two pipelines, run on this machine with their progress shown."""
+
+from pathlib import Path
+from typing import Any
+
+from alphamill.adapters.kfp_local import new_run_dir, run_pipeline
+from alphamill.domain.progress import PROGRESS_FILE
+from alphamill.settings import Settings
+
+FEATURE_REFRESH = "pipelines.feature_refresh:feature_refresh"
+TRAIN_AND_DEPLOY = "pipelines.train_and_deploy:train_and_deploy"
+REFRESH_STAGES = ("ingest", "validate", "features", "materialize")
+TRAIN_STAGES = ("train", "evaluate", "register", "deploy")
+
+
+def refresh_features(settings: Settings, progress: Path, *, feed: str, until: str, horizon_bars: int) -> dict[str, int]:
+    """Run feature_refresh; returns the versions of the tables it wrote, as train_and_deploy takes them."""
+    run_dir = new_run_dir(settings.home, "feature-refresh")
+    arguments = {"feed": feed, "until": until, "horizon_bars": horizon_bars}
+    run = run_pipeline(FEATURE_REFRESH, arguments, run_dir, env={PROGRESS_FILE: str(progress)})
+    return {
+        "bars_version": run.outputs["validate-bars"]["Output"],
+        "features_version": run.outputs["build-features"]["Output"],
+        "training_version": run.outputs["materialize-features"]["Output"],
+    }
+
+
+def train_and_deploy(
+    settings: Settings, progress: Path, versions: dict[str, int], *, horizon_bars: int, trials: int, seed: int
+) -> dict[str, Any]:
+    """Run train_and_deploy; returns run_id, model_id, accepted and, if it was, the url of the service."""
+    run_dir = new_run_dir(settings.home, "train-and-deploy")
+    arguments = {**versions, "horizon_bars": horizon_bars, "max_trials": trials, "seed": seed}
+    run = run_pipeline(TRAIN_AND_DEPLOY, arguments, run_dir, env={PROGRESS_FILE: str(progress)})
+    return {
+        "run_id": run.outputs["tune-model"]["run_id"],
+        "summary_path": run.outputs["backtest-model"]["Output"],
+        **run.outputs["register-model"],
+        "url": run.outputs.get("deploy-model", {}).get("Output"),
+    }

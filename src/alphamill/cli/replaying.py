@@ -1,0 +1,117 @@
+"""Plays stored sessions into a running controller through its HTTP door, as a live feed would."""
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import polars as pl
+
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.embedded import Child, Runtime, children, free_port
+from alphamill.errors import DataUnfit, Unavailable
+from alphamill.ports import Ledger
+
+if TYPE_CHECKING:
+    from alphamill.settings import Settings
+
+SESSION_SECS: Final = 30.0
+READY_SECS: Final = 60.0
+POLL_SECS: Final = 0.005
+
+
+def split_sessions(raw: pl.DataFrame, sessions: int) -> tuple[dt.date, pl.DataFrame]:
+    """The last session of history, and the bars of the `sessions` newest sessions after it.
+
+    Raises
+    ------
+    DataUnfit
+        There are not more sessions than that.
+    """
+    days = raw["session"].unique().sort()
+    if days.len() <= sessions:
+        raise DataUnfit(
+            f"{days.len()} sessions are too few to replay {sessions}.", field="sessions", remedy="Replay fewer."
+        )
+    cut = days[-sessions - 1]
+    return cut, raw.filter(pl.col("session") > cut).sort("session", "symbol")
+
+
+def start_controller(runtime: Runtime) -> tuple[Child, str]:
+    """The controller on the bars' own clock, as a child of the runtime; its URL once it can trade."""
+    settings: Settings = runtime.settings
+    port = settings.controller_port
+    if not children_port_free(settings.controller_host, port):
+        port = free_port()
+    env = {"ALPHAMILL_CLOCK": "bars", "ALPHAMILL_CONTROLLER_PORT": str(port)}
+    child = runtime.start("controller", [sys.executable, "-m", "serving.controller"], env=env)
+    url = f"http://{settings.controller_host}:{port}"
+    children.wait_ready(child, lambda: _ready(url), timeout_secs=READY_SECS)
+    return child, url
+
+
+def children_port_free(host: str, port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=10).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def replay_bars(
+    url: str, bars: pl.DataFrame, spec: PortfolioSpec, ledger: Ledger, on_session: Callable[[int, int], None]
+) -> int:
+    """Send `bars` (`RAW_BAR_SCHEMA`) session by session; each must be settled before the next is sent.
+
+    Raises
+    ------
+    DataUnfit
+        The controller refused a bar; with its own words.
+    Unavailable
+        The controller does not answer, or did not settle a session in time.
+    """
+    wanted = set(spec.universe.symbols)
+    sessions = bars.filter(pl.col("symbol").is_in(wanted)).partition_by("session", maintain_order=True)
+    with httpx.Client(base_url=url, timeout=SESSION_SECS) as client:
+        for done, session in enumerate(sessions, start=1):
+            for row in session.iter_rows(named=True):
+                _post(client, row)
+            if set(session["symbol"]) == wanted:  # an incomplete session closes when time moves on
+                _wait_settled(spec, ledger, session["session"][0])
+            on_session(done, len(sessions))
+    return len(sessions)
+
+
+def _post(client: httpx.Client, row: dict[str, object]) -> None:
+    body = {**row, "date": str(row["session"])}
+    del body["session"]
+    try:
+        answer = client.post("/api/data", json=body)
+    except httpx.HTTPError as error:
+        raise Unavailable(f"the controller does not answer: {error!r}.", remedy="See its log.") from error
+    if answer.status_code != 200:
+        raise DataUnfit(f"the controller refused {row['symbol']} of {row['session']}: {answer.text}")
+
+
+def _wait_settled(spec: PortfolioSpec, ledger: Ledger, session: dt.date) -> None:
+    deadline = time.monotonic() + SESSION_SECS
+    while True:
+        settled = ledger.load(spec).last_settled_at
+        if settled is not None and settled.date() >= session:
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable(f"the controller did not settle {session} in {SESSION_SECS:g} s.", remedy="See its log.")
+        time.sleep(POLL_SECS)

@@ -1,0 +1,68 @@
+"""A replay on a home of its own: history up to a session, the live path after it."""
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import polars as pl
+
+from alphamill.bootstrap import bar_store, feature_store, ledger, model_registry, model_server, portfolios
+from alphamill.cli.progress import StageProgress
+from alphamill.cli.replaying import replay_bars, split_sessions, start_controller
+from alphamill.domain.bars import RAW_BAR_SCHEMA
+from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.progress import PROGRESS_FILE
+from alphamill.embedded import Runtime
+from alphamill.settings import Settings
+
+
+def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[PortfolioRecord, Path]:
+    """Replay the newest `sessions` of the bars table; the record at the end, and the home that holds it."""
+    from alphamill.adapters.progress import report_progress
+
+    stored = bar_store(settings).read()
+    cut, ahead = split_sessions(stored, sessions)
+    home = settings.home.resolve() / "replays" / f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
+    alone = _alone(settings, home)
+    spec = portfolios(alone)[0]
+    with Runtime(alone) as runtime:
+        scratch = runtime.settings
+        bar_store(scratch).append(stored.filter(pl.col("session") <= cut))
+        _prime_features(scratch, stored.filter(pl.col("session") <= cut))
+        model_server(scratch).deploy(model_registry(scratch).get(scratch.model_name, model), scratch.model_name)
+        _, url = start_controller(runtime)
+        progress = home / "progress.jsonl"
+        os.environ[PROGRESS_FILE] = str(progress)
+        books = ledger(scratch)
+        with StageProgress(progress, stages=("trade",)):
+            report_progress("trade", 0, sessions)
+            replay_bars(
+                url,
+                ahead.select(RAW_BAR_SCHEMA.names()),
+                spec,
+                books,
+                lambda done, total: report_progress("trade", done, total, f"session {done} of {total}"),
+            )
+        return books.load(spec), home
+
+
+def _alone(settings: Settings, home: Path) -> Settings:
+    """Lake, ledger and broker below `home`, whatever is configured; the registry stays the real one.
+
+    The environment says the same, for the controller and the forecaster are processes of their own.
+    """
+    own = ("lake_uri", "ledger_dsn")
+    for name in own:
+        os.environ.pop(f"ALPHAMILL_{name.upper()}", None)
+    os.environ["ALPHAMILL_MLFLOW_TRACKING_URI"] = settings.tracking_uri
+    update = {"home": home, "mlflow_tracking_uri": settings.tracking_uri, **dict.fromkeys(own)}
+    return Settings.model_validate({**settings.model_dump(), **update})
+
+
+def _prime_features(settings: Settings, bars: pl.DataFrame) -> None:
+    from alphamill.features import compute
+
+    rows = compute(bars)
+    store = feature_store(settings)
+    store.write_offline(rows)
+    store.materialize(until=rows["ts"].max())  # type: ignore[arg-type]

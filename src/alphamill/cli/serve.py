@@ -1,0 +1,58 @@
+"""`alphamill serve`: the two servers in the foreground, until Ctrl-C."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alphamill.cli.runtime import PortfolioFile, services, settings_with
+
+app = typer.Typer(help="Run a server in the foreground, until Ctrl-C.", no_args_is_help=True)
+
+
+@app.command()
+def forecaster(
+    model: Annotated[str, typer.Option("--model", "-m", help="Version number or alias in the registry.")] = "champion",
+    model_dir: Annotated[
+        Path | None,
+        typer.Option("--model-dir", help="A folder with model.onnx and card.json, instead of the registry."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the v2 REST protocol.")] = 8080,
+) -> None:
+    """Serve a model over the v2 inference protocol."""
+    from alphamill.bootstrap import model_registry
+    from alphamill.settings import load_settings
+    from serving.forecaster.__main__ import main
+
+    settings = load_settings()
+    version = "unregistered"
+    if model_dir is None:
+        registry = model_registry(settings)
+        found = registry.get(settings.model_name, model)
+        model_dir, version = registry.download(found, settings.home.resolve() / "models" / found.id), found.version
+    arguments = ["--model-dir", str(model_dir), "--model-name", settings.model_name, "--model-version", version]
+    raise typer.Exit(main([*arguments, "--host", host, "--http-port", str(port)]))
+
+
+@app.command()
+def controller(
+    portfolio: PortfolioFile = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="Version or alias of the model to deploy.")] = "champion",
+) -> None:
+    """Trade: the HTTP API and the loop, with Redis and the forecaster as child processes.
+
+    With ALPHAMILL_REDIS_URL set nothing is started: Redis and the forecaster must run already.
+    """
+    from alphamill.bootstrap import model_registry, model_server
+    from alphamill.cli.console import out
+    from serving.controller.__main__ import main
+
+    given = settings_with(portfolio)
+    with services(given) as settings:
+        if settings is not given:
+            version = model_registry(settings).get(settings.model_name, model)
+            deployment = model_server(settings).deploy(version, settings.model_name)
+            out().print(f"{deployment.model_id} answers at {deployment.url}")
+        out().print(f"controller: http://{settings.controller_host}:{settings.controller_port}/docs")
+        main()

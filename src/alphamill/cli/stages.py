@@ -1,0 +1,80 @@
+"""`alphamill ingest | features | train`: the stages before trading."""
+
+from typing import Annotated
+
+import typer
+
+from alphamill.cli.runtime import PortfolioFile, services, settings_with
+
+Feed = Annotated[
+    str, typer.Option("--feed", "-f", help="'sample' (bundled), or a folder of CSV or Parquet files with daily bars.")
+]
+Until = Annotated[str, typer.Option("--until", help="Last session to take, as YYYY-MM-DD; default: all.")]
+Trials = Annotated[int, typer.Option("--trials", min=1, help="Configurations to try.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of search and training: the same seed, the same model.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (ingest, features, train):
+        app.command()(command)
+
+
+def ingest(feed: Feed = "sample", until: Until = "", portfolio: PortfolioFile = None) -> None:
+    """Read a feed, validate its bars and merge them into the bars table.
+
+    The same bars again change nothing; a corrected bar makes a new version.
+    """
+    from alphamill.cli.console import out
+    from alphamill.steps.ingest_bars import ingest_bars
+    from alphamill.steps.run_folder import VALIDATION
+    from alphamill.steps.validate_bars import validate_bars
+
+    settings = settings_with(portfolio)
+    report = settings.home.resolve() / "reports" / VALIDATION
+    landing = ingest_bars(feed, until)
+    version = validate_bars(landing, str(report))
+    out().print(f"bars version {version} (landing version {landing}); what was found: {report}", soft_wrap=True)
+
+
+def features(
+    bars_version: Annotated[int, typer.Option("--bars-version", help="Version of the bars table; -1: newest.")] = -1,
+    portfolio: PortfolioFile = None,
+) -> None:
+    """Compute every feature and load the feature store, offline and online."""
+    from alphamill.bootstrap import bar_store, portfolios
+    from alphamill.cli.console import out
+    from alphamill.steps.build_features import build_features
+    from alphamill.steps.materialize_features import materialize_features
+
+    with services(settings_with(portfolio)) as settings:
+        version = bars_version if bars_version >= 0 else bar_store(settings).version()
+        built = build_features(version)
+        training = materialize_features(version, built, portfolios(settings)[0].model.horizon_bars)
+    out().print(f"features version {built}, training version {training}, from bars version {version}")
+
+
+def train(
+    feed: Feed = "sample",
+    until: Until = "",
+    trials: Trials = 8,
+    seed: Seed = 0,
+    portfolio: PortfolioFile = None,
+) -> None:
+    """Run both pipelines on this machine: features, then search, train, judge, register and deploy.
+
+    A deployed forecaster ends with this command; `alphamill serve forecaster` serves the champion for longer.
+    """
+    from alphamill.bootstrap import portfolios
+    from alphamill.cli.console import out
+    from alphamill.cli.jobs import REFRESH_STAGES, TRAIN_STAGES, refresh_features, train_and_deploy
+    from alphamill.cli.progress import StageProgress
+
+    with services(settings_with(portfolio)) as settings:
+        horizon = portfolios(settings)[0].model.horizon_bars
+        progress = settings.home.resolve() / "progress.jsonl"
+        progress.unlink(missing_ok=True)
+        with StageProgress(progress, stages=REFRESH_STAGES + TRAIN_STAGES):
+            versions = refresh_features(settings, progress, feed=feed, until=until, horizon_bars=horizon)
+            done = train_and_deploy(settings, progress, versions, horizon_bars=horizon, trials=trials, seed=seed)
+    verdict = "[green]accepted[/], the champion now" if done["accepted"] else "[yellow]refused by the gate[/]"
+    out().print(f"{done['model_id']}: {verdict}\nrun {done['run_id']}\nsummary {done['summary_path']}", soft_wrap=True)

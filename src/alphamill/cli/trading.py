@@ -1,0 +1,85 @@
+"""`alphamill backtest | replay`: the controller over history, in memory or through the live path."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alphamill.cli.runtime import PortfolioFile, settings_with
+from alphamill.cli.stages import Seed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from alphamill.evaluation.performance import Performance
+    from alphamill.evaluation.summary import EvaluationSummary
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Version number or alias in the registry.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (backtest, replay):
+        app.command()(command)
+
+
+def backtest(model: Model = "champion", seed: Seed = 0, portfolio: PortfolioFile = None) -> None:
+    """Walk forward over the newest tables with a registered model's configuration, beside the baselines."""
+    import datetime as dt
+    import json
+    from pathlib import Path
+
+    from alphamill.bootstrap import bar_store, model_registry
+    from alphamill.cli.console import out
+    from alphamill.evaluation.summary import EvaluationSummary
+    from alphamill.steps.backtest_model import backtest_model
+
+    settings = settings_with(portfolio)
+    card = model_registry(settings).get(settings.model_name, model).card
+    params = json.dumps({name: value for name, value in card.params.items() if name != "seed"})
+    bars, features, training = (bar_store(settings, table).version() for table in ("bars", "features", "training"))
+    run = f"backtest-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
+    path = Path(backtest_model(run, params, card.trials, bars, features, training, card.horizon_bars, seed))
+    out().print(summary_table(EvaluationSummary.model_validate_json(path.read_text())))
+    out().print(f"summary {path}", soft_wrap=True)
+
+
+def replay(
+    sessions: Annotated[int, typer.Option("--sessions", "-n", min=1, help="How many of the newest to replay.")] = 60,
+    model: Model = "champion",
+    portfolio: PortfolioFile = None,
+) -> None:
+    """Replay the newest stored sessions bar by bar through the live path, in a home of its own.
+
+    Nothing of the real ledger is touched. A model that was trained on these sessions has seen them: replay
+    shows how the parts work together, not what the model is worth.
+    """
+    from alphamill.cli.console import out
+    from alphamill.cli.portfolio import record_table
+    from alphamill.cli.scratch import replay_in_scratch
+
+    record, home = replay_in_scratch(settings_with(portfolio), sessions, model)
+    out().print(record_table(record))
+    out().print(f"its ledger: ALPHAMILL_HOME={home} alphamill explain ORDER_ID", soft_wrap=True)
+
+
+def summary_table(summary: "EvaluationSummary") -> "Table":
+    """The model's row above the baselines': same days, same costs."""
+    from rich.table import Table
+
+    table = Table("", "return", "Sharpe", "max drawdown", "turnover/year", "RankIC", title="out of sample, after costs")
+    ranks = {name: scores.rank_ic.mean for name, scores in summary.baseline_forecasts.items()}
+    ranks[summary.architecture] = summary.forecast.rank_ic.mean
+    for name, earned in {summary.architecture: summary.performance, **summary.baselines}.items():
+        table.add_row(name, *_cells(earned), "-" if ranks.get(name) is None else f"{ranks[name]:+.4f}")
+    return table
+
+
+def _cells(earned: "Performance") -> tuple[str, ...]:
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    return (
+        number(earned.total_return, "+.1%"),
+        number(earned.sharpe, ".2f"),
+        number(earned.max_drawdown, ".1%"),
+        number(earned.turnover_per_year, ".1f"),
+    )
