@@ -1,0 +1,205 @@
+"""What every `ModelServer` does: the fake in process, and children of the embedded runtime."""
+
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alphamill.adapters.kserve import LocalModelServer, V2Forecaster
+from alphamill.domain.features import FeatureSnapshot
+from alphamill.domain.models import ModelCard, ModelVersion
+from alphamill.embedded import Runtime, children
+from alphamill.errors import NotFound, Unavailable
+from alphamill.ports import Forecaster, ModelServer
+from alphamill.testing.model_registry import InMemoryModelRegistry
+from alphamill.testing.model_server import InProcessModelServer
+
+SNAPSHOT = FeatureSnapshot(
+    "AAPL", dt.datetime(2013, 3, 1, 21, tzinfo=dt.UTC), {"ret_1": 0.1, "rsi_14": 0.2, "vol_21": 0.3}
+)
+Register = Callable[..., ModelVersion]
+
+
+@pytest.fixture
+def registry() -> InMemoryModelRegistry:
+    return InMemoryModelRegistry()
+
+
+@pytest.fixture
+def register(tmp_path: Path, registry: InMemoryModelRegistry, model_factory: Callable[..., ModelCard]) -> Register:
+    def write(**changes: object) -> ModelVersion:
+        folder = tmp_path / f"model-{len(registry.versions('forecaster'))}"
+        return registry.register(folder, model_factory(folder, **changes))
+
+    return write
+
+
+class Served:
+    """A model server and how to ask what it serves."""
+
+    def __init__(self, server: ModelServer, ask: Callable[[str], Forecaster]) -> None:
+        self.server, self.ask = server, ask
+
+
+@pytest.fixture(params=["in_process", "local"])
+def served(request: pytest.FixtureRequest, registry: InMemoryModelRegistry, tmp_path: Path) -> Iterator[Served]:
+    if request.param == "in_process":
+        fake = InProcessModelServer(registry, tmp_path / "served")
+        yield Served(fake, fake.forecaster)
+        return
+    runtime: Runtime = request.getfixturevalue("runtime")
+    local = LocalModelServer(registry, runtime.home)
+    asked: list[V2Forecaster] = []
+
+    def ask(service: str) -> Forecaster:
+        asked.append(V2Forecaster(runtime.home, service, timeout_secs=20))
+        return asked[-1]
+
+    yield Served(local, ask)
+    for forecaster in asked:
+        forecaster.close()
+    for child in runtime.children():
+        if child.name.startswith("contract-"):
+            children.stop(child)
+
+
+def test_deploy_switch_rollback_and_stop(served: Served, register: Register) -> None:
+    """One story, because a real server takes seconds to start."""
+    service = "contract-story"
+    with pytest.raises(NotFound, match=service):
+        served.server.deployment(service)
+    with pytest.raises(NotFound, match=service):
+        served.server.stop(service)
+
+    first = served.server.deploy(register(bias=1.0), service)
+    assert (first.service, first.model_id, first.status) == (service, "forecaster-1", "deployed")
+    assert served.server.deployment(service) == first
+    asks = served.ask(service)
+    assert asks.forecast([SNAPSHOT])[0].mean == pytest.approx(1.14)
+    assert asks.signature().version == "1"
+
+    with pytest.raises(Unavailable, match="forecaster-2 was not deployed"):
+        served.server.deploy(register(std=0.0), service)
+    assert served.server.deployment(service) == first, "a model whose std is 0 fails its smoke question"
+    assert served.ask(service).forecast([SNAPSHOT])[0].model_version == "1"
+
+    other_features = ("vol_21", "rsi_14", "ret_1")
+    third = served.server.deploy(register(bias=3.0, features=other_features), service)
+    assert served.server.deployment(service) == third
+    asks = served.ask(service)
+    assert asks.signature().features == other_features
+    answer = asks.forecast([SNAPSHOT])[0]
+    assert (answer.mean, answer.model_version) == (pytest.approx(3.1), "3")
+
+    served.server.stop(service)
+    with pytest.raises(NotFound):
+        served.server.deployment(service)
+
+
+def test_version_that_the_registry_does_not_know_is_refused(served: Served, register: Register) -> None:
+    unknown = register().model_copy(update={"version": "99"})
+    with pytest.raises(NotFound, match="99"):
+        served.server.deploy(unknown, "contract-unknown")
+
+
+def test_corrupt_model_is_not_deployed(
+    served: Served, register: Register, registry: InMemoryModelRegistry, tmp_path: Path
+) -> None:
+    card = register().card
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(Unavailable, match="not a readable ONNX model"):
+        served.server.deploy(registry.register(broken, card), "contract-corrupt")
+    with pytest.raises(NotFound):
+        served.server.deployment("contract-corrupt")
+
+
+DEPLOY = """
+import sys
+from pathlib import Path
+from alphamill.adapters.kserve import LocalModelServer
+from alphamill.adapters.onnx import read_card
+from alphamill.testing.model_registry import InMemoryModelRegistry
+home, folder, service = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+registry = InMemoryModelRegistry()
+print(LocalModelServer(registry, home).deploy(registry.register(folder, read_card(folder)), service).url)
+"""
+
+
+def test_forecaster_outlives_the_step_that_deployed_it_and_its_death_is_seen(
+    runtime: Runtime, forecaster_dir: Path
+) -> None:
+    service = "contract-step"
+    step = subprocess.run(
+        [sys.executable, "-c", DEPLOY, str(runtime.home), str(forecaster_dir), service],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert step.returncode == 0, step.stderr
+    server = LocalModelServer(InMemoryModelRegistry(), runtime.home)
+    deployed = server.deployment(service)
+    assert (deployed.status, deployed.url) == ("deployed", step.stdout.strip())
+    asks = V2Forecaster(runtime.home, service, timeout_secs=20)
+    assert len(asks.forecast([SNAPSHOT])) == 1
+
+    child = next(child for child in runtime.children() if child.name.startswith(service))
+    os.kill(child.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while child.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert server.deployment(service).status == "unreachable"
+    with pytest.raises(Unavailable):
+        asks.forecast([SNAPSHOT])
+    asks.close()
+    server.stop(service)
+
+
+def test_no_question_fails_while_the_version_switches(
+    runtime: Runtime, registry: InMemoryModelRegistry, register: Register
+) -> None:
+    service = "contract-switch"
+    server = LocalModelServer(registry, runtime.home)
+    server.deploy(register(bias=1.0), service)
+    second = register(bias=2.0, features=("vol_21", "rsi_14", "ret_1"))
+    asks = V2Forecaster(runtime.home, service, timeout_secs=20)
+    answers, stop = [], threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            answers.extend((f.model_version, round(f.mean, 4)) for f in asks.forecast([SNAPSHOT]))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        server.deploy(second, service)
+        before = len(answers)
+        deadline = time.monotonic() + 20
+        while len(answers) < before + 20 and asking.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        asking.join()
+    asks.close()
+    server.stop(service)
+    assert set(answers) == {("1", 1.14), ("2", 2.1)}, "each answer belongs to its version"
+    assert answers == sorted(answers), "never back to the old one"
+
+
+def test_damaged_deployment_file_is_reported(runtime: Runtime) -> None:
+    path = runtime.home / "run" / "deployments" / "damaged.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"deployment": {}}))
+    with pytest.raises(Unavailable, match="damaged"):
+        LocalModelServer(InMemoryModelRegistry(), runtime.home).deployment("damaged")
+    path.unlink()
