@@ -1,0 +1,309 @@
+"""One suite for every `FeatureStore`, and what only Feast can show."""
+
+import datetime as dt
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from alphamill.adapters.feast import FeastFeatureStore, connection_string
+from alphamill.adapters.feature_table import FeatureTable
+from alphamill.domain.bars import UTC_TS
+from alphamill.errors import InvalidConfig, InvalidFeatures, NotFound, StoreUnavailable
+from alphamill.features import MODEL_FEATURES, Prices, feature, registered, registry
+from alphamill.ports import FeatureStore
+from alphamill.settings import Settings
+from alphamill.testing.feature_store import InMemoryFeatureStore
+
+NAMES = tuple(f.name for f in registered())
+DAY1 = dt.datetime(2013, 2, 27, 21, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+REPO = Settings().feature_repo
+
+
+class LateClock:
+    """After every row of this module."""
+
+    def now(self) -> dt.datetime:
+        return DAY1 + 1000 * DAY
+
+
+@pytest.fixture(scope="session")
+def feast_store(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> FeastFeatureStore:
+    store = FeastFeatureStore(REPO, tmp_path_factory.mktemp("feast"), redis_url)
+    store.apply()
+    return store
+
+
+@pytest.fixture(params=["memory", "feast"])
+def store(request: pytest.FixtureRequest) -> FeatureStore:
+    """Stores with an offline and an online side."""
+    if request.param == "memory":
+        return InMemoryFeatureStore(NAMES)
+    return request.getfixturevalue("feast_store")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["memory", "feast", "table"])
+def online(request: pytest.FixtureRequest) -> FeatureStore:
+    """Stores that answer online reads."""
+    if request.param == "memory":
+        return InMemoryFeatureStore(NAMES)
+    if request.param == "table":
+        return FeatureTable(row("nobody", DAY1).clear(), LateClock())
+    return request.getfixturevalue("feast_store")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def symbol() -> str:
+    """A symbol of this test alone: the Redis server is shared."""
+    return f"S{uuid.uuid4().hex}"
+
+
+def row(symbol: str, ts: dt.datetime, base: float = 0.0, **values: float | None) -> pl.DataFrame:
+    """One feature row: feature number i is base + i, if not given."""
+    features = {name: values.get(name, base + i) for i, name in enumerate(NAMES)}
+    return pl.DataFrame(
+        {"symbol": [symbol], "ts": [ts], **{name: [value] for name, value in features.items()}},
+        schema={"symbol": pl.String(), "ts": UTC_TS, **dict.fromkeys(NAMES, pl.Float64())},
+    )
+
+
+def test_a_written_row_is_read_by_name_in_any_order_with_its_time(online: FeatureStore, symbol: str) -> None:
+    online.write_online(row(symbol, DAY1, base=0.1))
+    for names in (NAMES, NAMES[::-1], MODEL_FEATURES, ("rsi_14",)):
+        snapshot = online.read_online([symbol], names)[symbol]
+        assert (snapshot.symbol, snapshot.ts) == (symbol, DAY1)
+        assert snapshot.values == {name: 0.1 + NAMES.index(name) for name in names}
+
+
+def test_a_symbol_without_a_row_is_absent(online: FeatureStore, symbol: str) -> None:
+    online.write_online(row(symbol, DAY1))
+    assert list(online.read_online([f"{symbol}X", symbol], NAMES)) == [symbol]
+    assert online.read_online([], NAMES) == {}
+
+
+def test_a_null_makes_a_symbol_absent_only_where_it_is_asked_for(online: FeatureStore, symbol: str) -> None:
+    online.write_online(row(symbol, DAY1, ret_63=None))
+    assert online.read_online([symbol], ["ret_1", "ret_63"]) == {}
+    assert online.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 0.0}
+
+
+def test_a_row_of_nulls_is_absent(online: FeatureStore, symbol: str) -> None:
+    online.write_online(row(symbol, DAY1, **dict.fromkeys(NAMES)))
+    assert online.read_online([symbol], ["ret_1"]) == {}
+
+
+def test_an_older_row_never_overwrites_a_newer_one(online: FeatureStore, symbol: str) -> None:
+    online.write_online(row(symbol, DAY1, base=1.0))
+    online.write_online(row(symbol, DAY1 - DAY, base=2.0))
+    snapshot = online.read_online([symbol], ["ret_1"])[symbol]
+    assert (snapshot.ts, snapshot.values) == (DAY1, {"ret_1": 1.0})
+    online.write_online(row(symbol, DAY1 + DAY, base=3.0))
+    assert online.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 3.0}
+
+
+def test_of_rows_written_together_the_newest_is_read(online: FeatureStore, symbol: str) -> None:
+    rows = [row(symbol, DAY1 + DAY, base=2.0), row(symbol, DAY1, base=1.0), row(f"{symbol}B", DAY1, base=5.0)]
+    online.write_online(pl.concat(rows))
+    snapshots = online.read_online([symbol, f"{symbol}B"], ["ret_1"])
+    assert {s: (x.ts, x.values["ret_1"]) for s, x in snapshots.items()} == {
+        symbol: (DAY1 + DAY, 2.0),
+        f"{symbol}B": (DAY1, 5.0),
+    }
+
+
+def test_a_corrected_row_of_the_same_time_replaces_the_wrong_one(online: FeatureStore, symbol: str) -> None:
+    online.write_online(row(symbol, DAY1, ret_63=None))
+    online.write_online(row(symbol, DAY1, base=9.0))
+    assert online.read_online([symbol], ["ret_1", "ret_63"])[symbol].values["ret_1"] == 9.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "names"),
+    [
+        (lambda r: r.with_columns(rsi_14=float("nan")), "rsi_14"),
+        (lambda r: r.with_columns(rsi_14=float("inf")), "rsi_14"),
+        (lambda r: r.drop("rsi_14"), "rsi_14"),
+        (lambda r: r.with_columns(pl.col("rsi_14").cast(pl.Float32)), "Float32"),
+        (lambda r: r.with_columns(ts=pl.lit(None, dtype=UTC_TS)), "no ts"),
+        (lambda r: pl.concat([r, r]), "two feature rows"),
+    ],
+)
+def test_bad_rows_are_refused_and_nothing_is_written(
+    online: FeatureStore, symbol: str, spoil: Callable[[pl.DataFrame], pl.DataFrame], names: str
+) -> None:
+    with pytest.raises(InvalidFeatures, match=names):
+        online.write_online(spoil(row(symbol, DAY1)))
+    assert online.read_online([symbol], ["ret_1"]) == {}
+
+
+def test_an_undeclared_feature_cannot_be_read(online: FeatureStore, symbol: str) -> None:
+    with pytest.raises(InvalidFeatures, match="nonsense"):
+        online.read_online([symbol], ["ret_1", "nonsense"])
+    with pytest.raises(InvalidFeatures, match="no features"):
+        online.read_online([symbol], [])
+
+
+def test_materialize_loads_the_newest_row_up_to_a_time_and_says_how_many(store: FeatureStore, symbol: str) -> None:
+    days = [row(symbol, DAY1 + i * DAY, base=float(i)) for i in range(4)]
+    store.write_offline(pl.concat([*days, row(f"{symbol}B", DAY1 + DAY)]))
+    assert store.read_online([symbol], ["ret_1"]) == {}
+    assert store.materialize(until=DAY1) == 1
+    assert store.read_online([symbol, f"{symbol}B"], ["ret_1"])[symbol].ts == DAY1
+    assert store.materialize(until=DAY1 + 2 * DAY) == 2
+    snapshots = store.read_online([symbol, f"{symbol}B"], ["ret_1"])
+    assert snapshots[symbol].values == {"ret_1": 2.0}
+    assert snapshots[f"{symbol}B"].ts == DAY1 + DAY
+
+
+def test_materialize_again_writes_nothing_and_takes_nothing_back(store: FeatureStore, symbol: str) -> None:
+    store.write_offline(row(symbol, DAY1))
+    assert store.materialize(until=DAY1) == 1
+    assert store.materialize(until=DAY1) == 0
+    store.write_online(row(symbol, DAY1 + DAY, base=7.0))
+    assert store.materialize(until=DAY1 + 9 * DAY) == 0
+    assert store.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 7.0}
+
+
+def test_materialize_carries_a_correction_of_the_same_time(store: FeatureStore, symbol: str) -> None:
+    store.write_offline(row(symbol, DAY1))
+    store.materialize(until=DAY1)
+    store.write_offline(row(symbol, DAY1, base=5.0))
+    assert store.materialize(until=DAY1) == 1
+    assert store.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 5.0}
+
+
+def test_training_rows_are_joined_as_known_at_their_time(store: FeatureStore, symbol: str) -> None:
+    store.write_offline(pl.concat([row(symbol, DAY1, base=1.0), row(symbol, DAY1 + 2 * DAY, base=3.0, ret_5=None)]))
+    second = dt.timedelta(seconds=1)
+    asked = [DAY1 + 2 * DAY, DAY1 - second, DAY1 + 2 * DAY - second, DAY1, DAY1 + 900 * DAY]
+    entities = pl.DataFrame(
+        {"symbol": symbol, "ts": pl.Series(asked, dtype=UTC_TS), "label": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    )
+    rows = store.training_rows(entities, ["ret_5", "ret_1"])
+    assert rows.columns == ["symbol", "ts", "label", "ret_5", "ret_1"]
+    assert rows.select("symbol", "ts", "label").equals(entities)
+    assert rows["ret_1"].to_list() == [3.0, None, 1.0, 1.0, 3.0]
+    assert rows["ret_5"].to_list() == [None, None, 2.0, 2.0, None]
+
+
+def test_training_rows_of_an_unknown_symbol_are_null(store: FeatureStore, symbol: str) -> None:
+    store.write_offline(row(symbol, DAY1))
+    entities = pl.DataFrame({"symbol": ["nobody"], "ts": pl.Series([DAY1], dtype=UTC_TS)})
+    assert store.training_rows(entities, ["ret_1"])["ret_1"].to_list() == [None]
+    with pytest.raises(InvalidFeatures, match="nonsense"):
+        store.training_rows(entities, ["nonsense"])
+
+
+def test_the_fake_without_an_offline_table_and_switched_off() -> None:
+    store = InMemoryFeatureStore(NAMES)
+    with pytest.raises(NotFound, match="write_offline"):
+        store.materialize(until=DAY1)
+    store.available = False
+    with pytest.raises(StoreUnavailable):
+        store.read_online(["A"], ["ret_1"])
+
+
+def test_feast_returns_the_computed_table_bit_for_bit_and_fast(feast_store: FeastFeatureStore) -> None:
+    rng = np.random.default_rng(0)
+    size = 12_000
+    ts = pl.Series([DAY1 + i * DAY for i in range(size // 4)] * 4, dtype=UTC_TS)
+    rows = pl.DataFrame(
+        {
+            "symbol": [f"P{i * 4 // size}" for i in range(size)],
+            "ts": ts,
+            **{name: rng.normal(size=size) for name in NAMES},
+        }
+    )
+    feast_store.write_offline(rows)
+    start = time.perf_counter()
+    joined = feast_store.training_rows(rows.select("symbol", "ts"), MODEL_FEATURES)
+    assert time.perf_counter() - start < 5
+    assert joined.equals(rows.select("symbol", "ts", *MODEL_FEATURES))
+
+
+@pytest.fixture
+def own_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features registered in the test are forgotten after it."""
+    monkeypatch.setattr(registry, "_FEATURES", dict(registry._FEATURES))
+
+
+@pytest.mark.usefixtures("own_features")
+def test_an_own_feature_reaches_feast_without_a_change_to_the_repo(redis_url: str, tmp_path: Path, symbol: str) -> None:
+    FeastFeatureStore(REPO, tmp_path, redis_url).apply()
+    FeastFeatureStore(REPO, tmp_path, redis_url).write_online(row(symbol, DAY1))
+
+    @feature("gap_1", inputs=("open", "close"), warm_up=1)
+    def gap_1(w: Prices) -> np.ndarray:  # pragma: no cover - only declared here
+        return np.append(np.nan, w.open[1:] / w.close[:-1] - 1.0)
+
+    store = FeastFeatureStore(REPO, tmp_path, redis_url)
+    store.write_offline(row(symbol, DAY1).with_columns(gap_1=0.25))
+    assert store.materialize(until=DAY1) == 1  # the same time as before: the new column must arrive all the same
+    assert store.read_online([symbol], ["ret_1", "gap_1"])[symbol].values == {"ret_1": 0.0, "gap_1": 0.25}
+
+
+def test_feast_says_quickly_that_redis_is_gone_and_works_again_when_it_is_back(
+    own_redis: Any, tmp_path: Path, symbol: str
+) -> None:
+    store = FeastFeatureStore(REPO, tmp_path, own_redis.url)
+    store.write_offline(row(symbol, DAY1))
+    store.write_online(row(symbol, DAY1))
+    own_redis.kill()
+    for call in (
+        lambda: store.read_online([symbol], ["ret_1"]),
+        lambda: store.write_online(row(symbol, DAY1 + DAY)),
+        lambda: store.materialize(until=DAY1),
+    ):
+        start = time.perf_counter()
+        with pytest.raises(StoreUnavailable, match="Redis at"):
+            call()
+        assert time.perf_counter() - start < 4
+    own_redis.start()
+    assert store.read_online([symbol], ["ret_1"]) == {}
+    store.write_online(row(symbol, DAY1))
+    assert store.read_online([symbol], ["ret_1"])[symbol].ts == DAY1
+
+
+def test_feast_without_apply_or_offline_table_says_what_to_do(redis_url: str, tmp_path: Path) -> None:
+    store = FeastFeatureStore(REPO, tmp_path / "new", redis_url)
+    with pytest.raises(NotFound, match="apply"):
+        store.read_online(["A"], ["ret_1"])
+    store.apply()
+    with pytest.raises(NotFound, match="write_offline"):
+        store.materialize(until=DAY1)
+    with pytest.raises(NotFound, match="write_offline"):
+        store.training_rows(row("A", DAY1).select("symbol", "ts"), ["ret_1"])
+
+
+@pytest.fixture
+def broken_repo(tmp_path: Path) -> Path:
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    (repo / "feature_store.yaml").write_text((REPO / "feature_store.yaml").read_text())
+    (repo / "definitions.py").write_text("import nowhere_to_be_found\n")
+    return repo
+
+
+def test_feast_names_the_file_of_a_broken_repo(broken_repo: Path, redis_url: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"definitions\.py.*nowhere_to_be_found"):
+        FeastFeatureStore(broken_repo, tmp_path, redis_url).apply()
+    (broken_repo / "feature_store.yaml").write_text("project: ${NOT_A_VARIABLE}")
+    with pytest.raises(InvalidConfig, match=r"feature_store\.yaml.*NOT_A_VARIABLE"):
+        FeastFeatureStore(broken_repo, tmp_path, redis_url).read_online(["A"], ["ret_1"])
+
+
+def test_redis_urls_in_feasts_words() -> None:
+    assert connection_string("redis://h:1/3", 2.0).startswith("h:1,db=3,socket_connect_timeout=2.0")
+    secured = connection_string("rediss://me:p%40ss@h", 2.0)
+    assert secured.startswith("h:6379,db=0,username=me,password=p@ss,ssl=true,")
+    for url in ("http://h:1", "redis://"):
+        with pytest.raises(InvalidConfig, match="no Redis URL"):
+            connection_string(url, 2.0)
+    with pytest.raises(InvalidConfig, match="comma"):
+        connection_string("redis://:a,b@h", 2.0)
