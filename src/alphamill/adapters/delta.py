@@ -1,28 +1,33 @@
-"""Bars and plain frames as versioned Delta Lake tables, in a folder or behind an S3 API."""
+"""`BarStore` as a versioned Delta Lake table, in a folder or behind an S3 API."""
 
 import datetime as dt
-import os
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from alphamill.adapters.delta_tables import (
+    StoreErrors,
+    compact,
+    compare_and_swap,
+    open_newest,
+    open_table,
+    read_frame,
+    retried,
+    write_frame,
+    write_rows,
+)
 from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, BAR_VALUES, empty_bars
 from alphamill.domain.frames import require_schema
-from alphamill.errors import NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import DeltaTable
 
-_T = TypeVar("_T")
+__all__ = ["DeltaBarStore", "read_frame", "write_frame"]
 
-#: A table is one commit log: a writer that loses the race reads again and tries again, so many times.
-_ATTEMPTS: Final = 20
 #: Each append adds a file and each read opens them all; above this many they are merged into few.
 _MAX_FILES: Final = 64
-_COMPACTED_BYTES: Final = 32 * 1024 * 1024
 
 
 class DeltaBarStore:
@@ -60,7 +65,7 @@ class DeltaBarStore:
         """
         rows = require_schema(bars, BAR_SCHEMA, "bars").unique(BAR_KEY, keep="last", maintain_order=True)
         with self._appending:
-            return _retried(self.uri, lambda: self._append_once(rows))
+            return retried(self.uri, lambda: self._append_once(rows))
 
     def read(
         self,
@@ -81,8 +86,8 @@ class DeltaBarStore:
         """
         if version is None and self.version() < 0:
             return empty_bars()
-        with _StoreErrors(self.uri):
-            table = _open(self.uri, version)
+        with StoreErrors(self.uri):
+            table = open_table(self.uri, version)
             wanted = pl.scan_delta(table)
             if symbols is not None:
                 wanted = wanted.filter(pl.col("symbol").is_in(list(symbols)))
@@ -94,13 +99,13 @@ class DeltaBarStore:
 
     def version(self) -> int:
         """Newest version; -1 while the table does not exist."""
-        with _StoreErrors(self.uri):
-            table = _open_newest(self.uri)
+        with StoreErrors(self.uri):
+            table = open_newest(self.uri)
             return -1 if table is None else int(table.version())
 
     def _newest(self) -> "DeltaTable | None":
         if self._table is None:
-            self._table = _open_newest(self.uri)
+            self._table = open_newest(self.uri)
         else:
             self._table.update_incremental()
         return self._table
@@ -109,7 +114,7 @@ class DeltaBarStore:
         table = self._newest()
         if table is None:
             if not rows.is_empty():
-                _write(self.uri, rows.sort("ts", "symbol"), mode="append")
+                write_rows(self.uri, rows.sort("ts", "symbol"), mode="append")
             return 0 if not rows.is_empty() else -1
         changed, corrects = _changes(table, rows)
         if changed.is_empty():
@@ -117,40 +122,10 @@ class DeltaBarStore:
         if corrects:
             _merge(table, changed)
         else:
-            _write(table, changed, mode="append")
+            write_rows(table, changed, mode="append")
         if len(table.file_uris()) > _MAX_FILES:
-            _compact(table)
+            compact(table)
         return int(table.version())
-
-
-def write_frame(uri: str, frame: pl.DataFrame) -> int:
-    """Replace a table by `frame`, whatever its columns, and return the new version.
-
-    Raises
-    ------
-    StoreUnavailable
-        The table cannot be written.
-    """
-
-    def replace() -> int:
-        _write(uri, frame, mode="overwrite", schema_mode="overwrite")
-        return int(_open(uri, None).version())
-
-    return _retried(uri, replace)
-
-
-def read_frame(uri: str, version: int | None = None) -> pl.DataFrame:
-    """The rows of a table as they were written, of its newest or of a given version.
-
-    Raises
-    ------
-    NotFound
-        There is no table, or no such version.
-    StoreUnavailable
-        The table cannot be read.
-    """
-    with _StoreErrors(uri):
-        return pl.scan_delta(_open(uri, version)).collect()
 
 
 def _changes(table: "DeltaTable", rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
@@ -175,99 +150,9 @@ def _merge(table: "DeltaTable", changed: pl.DataFrame) -> None:
             predicate=f"t.symbol = s.symbol AND t.ts = s.ts AND t.ts >= '{low}' AND t.ts <= '{high}'",
             source_alias="s",
             target_alias="t",
-            commit_properties=_swap(),
+            commit_properties=compare_and_swap(),
         )
         .when_matched_update_all()
         .when_not_matched_insert_all()
         .execute()
     )
-
-
-def _compact(table: "DeltaTable") -> None:
-    from deltalake.exceptions import CommitFailedError
-
-    try:
-        table.optimize.compact(target_size=_COMPACTED_BYTES, commit_properties=_swap())
-    except CommitFailedError:
-        # Another writer came between. The rows are committed; the next append compacts.
-        table.update_incremental()
-
-
-def _write(target: "str | DeltaTable", frame: pl.DataFrame, *, mode: str, schema_mode: str | None = None) -> None:
-    from deltalake import write_deltalake
-
-    options = _storage_options(target) if isinstance(target, str) else None
-    if isinstance(target, str) and "://" not in target:
-        Path(target).mkdir(parents=True, exist_ok=True)
-    write_deltalake(
-        target, frame, mode=mode, schema_mode=schema_mode, storage_options=options, commit_properties=_swap()
-    )
-
-
-def _swap() -> "CommitProperties":
-    """No silent rebase: a commit holds only on top of the version that was read."""
-    from deltalake import CommitProperties
-
-    return CommitProperties(max_commit_retries=0)
-
-
-def _open_newest(uri: str) -> "DeltaTable | None":
-    from deltalake import DeltaTable
-
-    options = _storage_options(uri)
-    return DeltaTable(uri, storage_options=options) if DeltaTable.is_deltatable(uri, options) else None
-
-
-def _open(uri: str, version: int | None) -> "DeltaTable":
-    table = _open_newest(uri)
-    newest = -1 if table is None else int(table.version())
-    if table is None or (version is not None and not 0 <= version <= newest):
-        raise NotFound(
-            f"{uri} has no version {'at all' if version is None else version}; the newest is {newest}.",
-            field="version",
-        )
-    if version is not None:
-        table.load_as_version(version)
-    return table
-
-
-def _storage_options(uri: str) -> dict[str, str]:
-    """Credentials are read from ``AWS_*`` by the library; it only refuses plain http unless told."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-    if not uri.startswith("s3://") or not endpoint:
-        return {}
-    plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
-    return {"AWS_ENDPOINT_URL": endpoint, **plain}
-
-
-def _retried(uri: str, commit: Callable[[], _T]) -> _T:
-    from deltalake.exceptions import CommitFailedError
-
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            with _StoreErrors(uri):
-                return commit()
-        except StoreUnavailable as error:
-            if not isinstance(error.__cause__, CommitFailedError):
-                raise
-    with _StoreErrors(uri):
-        return commit()
-
-
-class _StoreErrors:
-    """Turns what the storage layer raises into `StoreUnavailable`; errors of ours pass."""
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        from deltalake.exceptions import DeltaError
-
-        if isinstance(error, DeltaError | OSError | pl.exceptions.PolarsError):
-            raise StoreUnavailable(
-                f"{self.uri} cannot be used: {error}.",
-                remedy="Check that the folder or the object store is there and may be written.",
-            ) from error

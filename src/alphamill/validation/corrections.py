@@ -18,21 +18,35 @@ CARRY_FACTOR: Final = "carry_factor"
 _CANCELLED: Final = 1e-9
 
 
-def duplicate_reason() -> pl.Expr:
-    """Reason per row of a good frame: null for the newest of its key, else REPEATED or SUPERSEDED.
+def set_duplicates_apart(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Keep the newest row of each key: the latest ``ingested_at``, then the last in the order of the input.
 
-    Newest is the latest ``ingested_at``, then the last in the order of the input.
+    Parameters
+    ----------
+    good
+        Rows that keep every row rule; columns of `BAR_SCHEMA`, ``_row`` (their order) and ``reason`` (null).
+
+    Returns
+    -------
+    tuple
+        The rows kept, and the others with ``reason`` REPEATED_BAR (equal values) or SUPERSEDED_BAR.
     """
-    newest = pl.struct("ingested_at", "_row").rank("ordinal", descending=True).over(BAR_KEY) == 1
+    doubled = pl.struct(BAR_KEY).is_duplicated()
+    apart = good.filter(doubled)
+    if apart.is_empty():
+        return good, apart
+    age = ("ingested_at", "_row")
     values = pl.struct(name for name in BAR_VALUES if name != "split_factor")
-    same = values == values.sort_by("ingested_at", "_row").last().over(BAR_KEY)
-    return (
-        pl.when(newest)
+    judged = apart.with_columns(
+        pl.when(pl.struct(age).rank("ordinal", descending=True).over(BAR_KEY) == 1)
         .then(pl.lit(None, dtype=pl.String))
-        .when(same)
+        .when(values == values.sort_by(age).last().over(BAR_KEY))
         .then(pl.lit(REPEATED))
         .otherwise(pl.lit(SUPERSEDED))
+        .alias("reason")
     )
+    newest = judged.filter(pl.col("reason").is_null())
+    return pl.concat([good.filter(~doubled), newest]), judged.filter(pl.col("reason").is_not_null())
 
 
 def carry_factors(accepted: pl.DataFrame, quarantined: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -15,7 +15,7 @@ from alphamill.validation.corrections import (
     REPEATED,
     SUPERSEDED,
     carry_factors,
-    duplicate_reason,
+    set_duplicates_apart,
 )
 from alphamill.validation.fitness import FitThresholds, unfit_reasons
 from alphamill.validation.observations import gaps_of, warnings_of
@@ -50,11 +50,10 @@ def validate(
         The calendar is unknown.
     """
     judged = _judged(bars, _context(calendar, now))
-    good = judged.filter(pl.col("reason").is_null()).with_columns(duplicate_reason().alias("reason"))
-    rejected = pl.concat([judged.filter(pl.col("reason").is_not_null()), good.filter(pl.col("reason").is_not_null())])
+    kept, doubled = set_duplicates_apart(judged.filter(pl.col("reason").is_null()))
+    rejected = pl.concat([judged.filter(pl.col("reason").is_not_null()), doubled])
     quarantined = rejected.sort("_row").select(*BAR_SCHEMA.names(), "reason")
-    kept = good.filter(pl.col("reason").is_null()).select(BAR_SCHEMA.names())
-    mended, carried = carry_factors(kept, quarantined)
+    mended, carried = carry_factors(kept.select(BAR_SCHEMA.names()), quarantined)
     accepted = with_split_factor(mended)
     gaps = gaps_of(accepted, calendar)
     reasons = unfit_reasons(accepted, quarantined, gaps, thresholds)

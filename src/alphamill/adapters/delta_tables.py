@@ -1,0 +1,139 @@
+"""Delta Lake tables by address: open, write as compare-and-swap, retry, and plain versioned frames."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import polars as pl
+
+from alphamill.errors import NotFound, StoreUnavailable
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties, DeltaTable
+
+_T = TypeVar("_T")
+
+#: A table is one commit log: a writer that loses the race reads again and tries again, so many times.
+_ATTEMPTS: Final = 20
+_COMPACTED_BYTES: Final = 32 * 1024 * 1024
+
+
+def write_frame(uri: str, frame: pl.DataFrame) -> int:
+    """Replace a table by `frame`, whatever its columns, and return the new version.
+
+    Raises
+    ------
+    StoreUnavailable
+        The table cannot be written.
+    """
+
+    def replace() -> int:
+        write_rows(uri, frame, mode="overwrite", schema_mode="overwrite")
+        return int(open_table(uri, None).version())
+
+    return retried(uri, replace)
+
+
+def read_frame(uri: str, version: int | None = None) -> pl.DataFrame:
+    """The rows of a table as they were written, of its newest or of a given version.
+
+    Raises
+    ------
+    NotFound
+        There is no table, or no such version.
+    StoreUnavailable
+        The table cannot be read.
+    """
+    with StoreErrors(uri):
+        return pl.scan_delta(open_table(uri, version)).collect()
+
+
+def compact(table: "DeltaTable") -> None:
+    from deltalake.exceptions import CommitFailedError
+
+    try:
+        table.optimize.compact(target_size=_COMPACTED_BYTES, commit_properties=compare_and_swap())
+    except CommitFailedError:
+        # Another writer came between. The rows are committed; the next append compacts.
+        table.update_incremental()
+
+
+def write_rows(target: "str | DeltaTable", frame: pl.DataFrame, *, mode: str, schema_mode: str | None = None) -> None:
+    from deltalake import write_deltalake
+
+    options = _storage_options(target) if isinstance(target, str) else None
+    if isinstance(target, str) and "://" not in target:
+        Path(target).mkdir(parents=True, exist_ok=True)
+    write_deltalake(
+        target, frame, mode=mode, schema_mode=schema_mode, storage_options=options, commit_properties=compare_and_swap()
+    )
+
+
+def compare_and_swap() -> "CommitProperties":
+    """No silent rebase: a commit holds only on top of the version that was read."""
+    from deltalake import CommitProperties
+
+    return CommitProperties(max_commit_retries=0)
+
+
+def open_newest(uri: str) -> "DeltaTable | None":
+    from deltalake import DeltaTable
+
+    options = _storage_options(uri)
+    return DeltaTable(uri, storage_options=options) if DeltaTable.is_deltatable(uri, options) else None
+
+
+def open_table(uri: str, version: int | None) -> "DeltaTable":
+    table = open_newest(uri)
+    newest = -1 if table is None else int(table.version())
+    if table is None or (version is not None and not 0 <= version <= newest):
+        raise NotFound(
+            f"{uri} has no version {'at all' if version is None else version}; the newest is {newest}.",
+            field="version",
+        )
+    if version is not None:
+        table.load_as_version(version)
+    return table
+
+
+def _storage_options(uri: str) -> dict[str, str]:
+    """Credentials are read from ``AWS_*`` by the library; it only refuses plain http unless told."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    if not uri.startswith("s3://") or not endpoint:
+        return {}
+    plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
+    return {"AWS_ENDPOINT_URL": endpoint, **plain}
+
+
+def retried(uri: str, commit: Callable[[], _T]) -> _T:
+    from deltalake.exceptions import CommitFailedError
+
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            with StoreErrors(uri):
+                return commit()
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, CommitFailedError):
+                raise
+    with StoreErrors(uri):
+        return commit()
+
+
+class StoreErrors:
+    """Turns what the storage layer raises into `StoreUnavailable`; errors of ours pass."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        from deltalake.exceptions import DeltaError
+
+        if isinstance(error, DeltaError | OSError | pl.exceptions.PolarsError):
+            raise StoreUnavailable(
+                f"{self.uri} cannot be used: {error}.",
+                remedy="Check that the folder or the object store is there and may be written.",
+            ) from error
