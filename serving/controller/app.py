@@ -28,7 +28,6 @@ def create_app(settings: Settings) -> FastAPI:
             forecaster=made.forecaster,
             registry=made.registry,
             model_server=made.model_server,
-            notifier=made.notifier,
             metrics=made.metrics,
         )
         await engine.start()

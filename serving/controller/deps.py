@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from alphamill.controller.live import LiveTrading
 from alphamill.monitoring import Metrics
-from alphamill.ports import Forecaster, Ledger, ModelRegistry, ModelServer, Notifier
+from alphamill.ports import Forecaster, Ledger, ModelRegistry, ModelServer
 from alphamill.settings import Settings
 from serving.controller.engine import Engine
 
@@ -23,7 +23,6 @@ class Parts:
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer
-    notifier: Notifier
     metrics: Metrics
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +69,7 @@ class Engine:
         for event in await asyncio.to_thread(self._live.close_sessions):
             await self._publish(event.model_dump(mode="json"))
         if self._live.behind_secs > TICK_SECS:
-            await asyncio.to_thread(self._live.process)
+            await asyncio.to_thread(self._process)
 
     async def _publish(self, message: dict[str, Any]) -> None:
         try:
@@ -78,7 +79,16 @@ class Engine:
             log.error("event not published", code=error.code, detail=str(error))
 
     async def _on_bars_appended(self, message: dict[str, Any]) -> None:
-        await self._guarded(lambda: asyncio.to_thread(self._live.process))
+        await self._guarded(lambda: asyncio.to_thread(self._process))
+
+    def _process(self) -> None:
+        started = time.monotonic()
+        decisions = self._live.process()
+        for decision in decisions:
+            self._metrics.on_decision(decision, at=self._live.now())
+            self._metrics.decision_secs.observe((time.monotonic() - started) / len(decisions))
+        for record in self._live.records():
+            self._metrics.on_record(record)
 
     async def _join_bus(self) -> None:
         try:

@@ -4,6 +4,7 @@ Adapters are imported inside the functions: asking for the ledger must not load 
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,7 @@ import polars as pl
 
 from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
 from alphamill.ports import (
-    BarListener,
     BarStore,
-    Broker,
     Clock,
     EventBus,
     FeatureStore,
@@ -28,7 +27,10 @@ from alphamill.ports import (
 from alphamill.settings import Settings
 
 if TYPE_CHECKING:
-    from alphamill.controller.live import LiveTrading
+    from alphamill.adapters.brokers.paper import PaperBroker
+    from alphamill.controller.live import BarDoor, LiveTrading
+    from alphamill.controller.loop import FeatureRefresh
+    from alphamill.domain.history import BarHistory
     from alphamill.evaluation.backtest import BacktestParts
     from alphamill.monitoring import Metrics
 
@@ -78,7 +80,7 @@ def model_server(settings: Settings) -> ModelServer:
 
 def forecaster(settings: Settings) -> Forecaster:
     """Asks whatever version is deployed under the model's name at that moment."""
-    from alphamill.adapters.kserve import V2Forecaster
+    from alphamill.adapters.v2 import V2Forecaster
 
     return V2Forecaster(settings.home.resolve(), settings.model_name, settings.forecast_timeout_secs)
 
@@ -115,7 +117,6 @@ class ControllerParts:
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer
-    notifier: Notifier
     metrics: "Metrics"
 
 
@@ -125,15 +126,33 @@ def controller_parts(settings: Settings) -> ControllerParts:
 
     from alphamill.adapters.clock import BarClock, SystemClock
     from alphamill.adapters.sql.journal import SqlBarJournal
+    from alphamill.controller.controller import PortfolioController
+    from alphamill.controller.lateness import lateness
     from alphamill.controller.live import LiveTrading
+    from alphamill.controller.loop import TradingLoop
+    from alphamill.domain.history import BarHistory
     from alphamill.monitoring import Metrics
 
     specs = portfolios(settings)
     bar_clock = BarClock()
     clock: Clock = bar_clock if settings.clock == "bars" else SystemClock()
+    metrics = Metrics(CollectorRegistry())
     books, asks, tells = ledger(settings), forecaster(settings), notifier(settings)
-    broker = _paper_broker(specs, settings.broker_url)
-    loop = _trading_loop(settings, specs, clock, [bar_clock, broker], broker, books, asks, tells)
+    brokers = [paper_broker(settings, spec) for spec in specs]
+    store, history = feature_store(settings), BarHistory()
+    controllers = [
+        PortfolioController(
+            spec, features=store, forecaster=asks, broker=broker, ledger=books, history=history, notifier=tells
+        )
+        for spec, broker in zip(specs, brokers, strict=True)
+    ]
+    loop = TradingLoop(
+        history=history,
+        refresh=refresh_online(store),
+        listeners=[bar_clock, *brokers],
+        controllers=controllers,
+        lateness=lateness(clock),
+    )
     live = LiveTrading(
         door=bar_door(specs),
         journal=SqlBarJournal(settings.ledger_url),
@@ -143,11 +162,29 @@ def controller_parts(settings: Settings) -> ControllerParts:
         clock=clock,
     )
     registry = model_registry(settings)
-    metrics = Metrics(CollectorRegistry())
-    return ControllerParts(live, event_bus(settings), books, asks, registry, model_server(settings), tells, metrics)
+    return ControllerParts(live, event_bus(settings), books, asks, registry, model_server(settings), metrics)
 
 
-def bar_door(specs: list[PortfolioSpec]):  # type: ignore[no-untyped-def]
+def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
+    """The broker of one portfolio; its books outlive the process, like a real broker's."""
+    from alphamill.adapters.brokers.paper import PaperBroker
+    from alphamill.adapters.brokers.paper_store import SqlPaperStore
+
+    books = SqlPaperStore(f"sqlite:///{settings.home.resolve() / f'paper_broker_{spec.name}.db'}")
+    return PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, store=books)
+
+
+def refresh_online(store: FeatureStore) -> "FeatureRefresh":
+    """Compute the newest rows from the whole history and write them online."""
+    from alphamill.features import newest
+
+    def refresh(history: "BarHistory", symbols: Sequence[str]) -> None:
+        store.write_online(newest(history, symbols=symbols))
+
+    return refresh
+
+
+def bar_door(specs: Sequence[PortfolioSpec]) -> "BarDoor":
     """The live door for bars: normalise and validate against the wall clock, whatever clock the loop runs on."""
     from alphamill.ingestion import normalise
     from alphamill.validation import check_bars
@@ -166,6 +203,7 @@ def backtest_parts(
     spec: PortfolioSpec, feature_rows: pl.DataFrame, asks: Forecaster, *, ledger_url: str = "sqlite://"
 ) -> "BacktestParts":
     """Wire a backtest: precomputed features, in-memory books, time told by bars."""
+    from alphamill.adapters.brokers.paper import PaperBroker
     from alphamill.adapters.clock import BarClock
     from alphamill.adapters.feature_table import FeatureTable
     from alphamill.adapters.sql.ledger import SqlLedger
@@ -173,7 +211,7 @@ def backtest_parts(
     from alphamill.testing.notifier import SilentNotifier
 
     clock = BarClock()
-    broker = _paper_broker([spec], None)
+    broker = PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd})
     return BacktestParts(
         features=FeatureTable(feature_rows, clock),
         forecaster=asks,

@@ -35,9 +35,6 @@ class Settings(BaseSettings):
     ledger_dsn: str | None = Field(
         default=None, description="SQLAlchemy URL of ledger and journal; default: SQLite in <home>."
     )
-    broker_dsn: str | None = Field(
-        default=None, description="SQLAlchemy URL of the paper broker's own books; default: SQLite in <home>."
-    )
     mlflow_tracking_uri: str | None = Field(
         default=None, description="MLflow tracking and registry; default: SQLite in <home>."
     )
@@ -63,10 +60,6 @@ class Settings(BaseSettings):
     @cached_property
     def ledger_url(self) -> str:
         return self.ledger_dsn or f"sqlite:///{self.home.resolve() / 'ledger.db'}"
-
-    @cached_property
-    def broker_url(self) -> str:
-        return self.broker_dsn or f"sqlite:///{self.home.resolve() / 'paper_broker.db'}"
 
     @cached_property
     def tracking_uri(self) -> str:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from alphamill.controller.inputs import DecisionInputs, gather, refuse_all
 from alphamill.controller.market import Market, history_refusals
@@ -17,6 +18,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import AlphamillError, Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, collect, reconcile, send_orders
 from alphamill.execution.sending import confirmed
+from alphamill.monitoring.alerts import Alert, of_decision, reconciliation_differs, state_changed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 
@@ -89,6 +91,8 @@ class PortfolioController:
         decision = self._decide(record, market, late)
         self._ledger.commit_decision(decision)
         self.send_committed()
+        for alert in of_decision(decision, self.spec):
+            self._tell(alert)
         return decision
 
     def update_target(self, weights: Mapping[str, float], market: Market, *, late: str | None = None) -> Decision:
@@ -189,7 +193,7 @@ class PortfolioController:
             return (Refusal("*", "NOT_SCHEDULED", f"decides every {self.spec.schedule.every_bars} bars"),)
         differences = [_in_doubt(record)] if record.open_orders else reconcile(record, self._broker)
         if differences:
-            self._notifier.notify(f"{self.spec.name}: ledger and broker disagree", "\n".join(differences))
+            self._tell(reconciliation_differs(self.spec.name, differences))
             return (Refusal("*", "NOT_RECONCILED", "; ".join(differences)),)
         return ()
 
@@ -209,8 +213,12 @@ class PortfolioController:
         state, reason = next_state(risk_context(self.spec, record, market, record.state))
         if state is not record.state:
             self._ledger.set_state(self.spec.name, state, reason, market.ts)
-            self._notifier.notify(f"{self.spec.name} is now {state}", reason)
+            self._tell(state_changed(self.spec.name, record.state, state, reason))
         return state
+
+    def _tell(self, alert: Alert | None) -> None:
+        if alert is not None:
+            self._notifier.notify(alert.title, alert.body)
 
     def _cancel(self, record: PortfolioRecord, why: str, orders: Sequence[Order] | None = None) -> PortfolioRecord:
         """Cancel open orders (all if None); one whose fate the broker does not tell stays open."""
@@ -229,7 +237,7 @@ class PortfolioController:
                 return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")
             return confirmed(order, self._broker.cancel(order.id))
         except Unavailable as error:
-            self._notifier.notify(f"{self.spec.name}: order {order.id} could not be cancelled", str(error))
+            self._tell(Alert(f"{self.spec.name}: order {order.id} could not be cancelled", str(error)))
             return None
 
     def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> None:
@@ -276,5 +284,5 @@ def _in_doubt(record: PortfolioRecord) -> str:
 
 def _raises_exposure(order: Order, record: PortfolioRecord) -> bool:
     position = record.positions.get(order.symbol)
-    held = position.quantity if position else 0
+    held = position.quantity if position else Decimal(0)
     return abs(held + order.side.sign * order.quantity) > abs(held)

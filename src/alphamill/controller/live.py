@@ -15,6 +15,7 @@ from alphamill.controller.sessions import closed_sessions
 from alphamill.domain.bars import BAR_KEY, BAR_VALUES
 from alphamill.domain.decisions import Decision, TradingState
 from alphamill.domain.events import BarsAppended
+from alphamill.domain.ledger import PortfolioRecord
 from alphamill.errors import NotFound, UnknownSymbol
 from alphamill.ports import BarJournal, BarStore, Clock, Ledger
 
@@ -136,6 +137,14 @@ class LiveTrading:
             self._cursor = session["ts"][0]
         self._merged_at = None
         return decisions
+
+    def now(self) -> dt.datetime:
+        """What the loop's clock says."""
+        return self._clock.now()
+
+    def records(self) -> list[PortfolioRecord]:
+        """Every portfolio as the ledger knows it."""
+        return [self._ledger.load(spec) for spec in self.specs]
 
     @property
     def behind_secs(self) -> float:

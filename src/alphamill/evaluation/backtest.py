@@ -10,6 +10,7 @@ from alphamill.controller.controller import PortfolioController
 from alphamill.controller.lateness import lateness
 from alphamill.controller.loop import TradingLoop
 from alphamill.controller.market import market_at
+from alphamill.domain.bars import UTC_TS
 from alphamill.domain.decisions import Decision
 from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import NavPoint
@@ -51,13 +52,13 @@ class BacktestResult:
     def nav(self) -> pl.DataFrame:
         """The equity curve: at, nav_usd (Float64)."""
         rows = [(point.at, float(point.nav_usd)) for point in self.nav_points]
-        return pl.DataFrame(rows, schema={"at": pl.Datetime("us", "UTC"), "nav_usd": pl.Float64}, orient="row")
+        return pl.DataFrame(rows, schema={"at": UTC_TS, "nav_usd": pl.Float64()}, orient="row")
 
     @property
     def weights(self) -> pl.DataFrame:
         """Target weights by decision: at, symbol, weight."""
         rows = [(d.decided_at, s, w) for d in self.decisions for s, w in d.target_weights.items()]
-        schema = {"at": pl.Datetime("us", "UTC"), "symbol": pl.String, "weight": pl.Float64}
+        schema = {"at": UTC_TS, "symbol": pl.String(), "weight": pl.Float64()}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 

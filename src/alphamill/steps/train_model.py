@@ -47,8 +47,8 @@ def _card(
         features=dataset.features,
         horizon_bars=dataset.horizon_bars,
         data_version=dataset.data_version,
-        trained_from=keys.min(),  # type: ignore[arg-type]
-        trained_until=keys.max(),  # type: ignore[arg-type]
+        trained_from=keys.min(),
+        trained_until=keys.max(),
         trials=trials,
         params=params,
         run_id=run_id,
