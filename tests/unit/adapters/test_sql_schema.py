@@ -1,0 +1,119 @@
+"""The migrations lead to exactly the tables, on SQLite and in PostgreSQL's dialect."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql import ClauseElement
+
+from alphamill.adapters.sql import LedgerReader, SqlBarJournal, SqlLedger, statements
+from alphamill.adapters.sql.engine import Database
+from alphamill.adapters.sql.schema import HEAD, alembic_config, upgrade
+from alphamill.adapters.sql.tables import metadata
+from alphamill.errors import StoreUnavailable
+from alphamill.testing.decisions import sample_decision, sample_spec
+
+MASTER = text("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite_%'")
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('schema')}/ledger.db")
+    upgrade(database)
+    return database
+
+
+def test_migrations_produce_exactly_the_metadata(migrated: Database) -> None:
+    with migrated.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_migrated_and_created_tables_have_the_same_definition(migrated: Database) -> None:
+    created = create_engine("sqlite://")
+    metadata.create_all(created)
+    with migrated.read() as one, created.connect() as other:
+        assert _definitions(one) == _definitions(other)
+
+
+def _definitions(connection: Connection) -> dict[str, list[str]]:
+    """Lines of each CREATE statement, in any order: Alembic writes the constraints in another one."""
+    rows = connection.execute(MASTER)
+    return {row.name: sorted(line.strip(" \t,") for line in row.sql.splitlines()) for row in rows}
+
+
+def test_head_is_the_newest_revision() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_heads() == [HEAD]
+
+
+def test_migrations_can_be_undone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+    upgrade(database)
+    with database.write() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    with database.read() as connection:
+        assert connection.execute(MASTER).all() == []
+
+
+def test_migrations_render_for_postgresql_with_exact_money_and_zoned_times() -> None:
+    config = alembic_config()
+    config.output_buffer = script = io.StringIO()
+    config.set_main_option("dialect", "postgresql")
+    command.upgrade(config, "head", sql=True)
+    ddl = script.getvalue()
+    assert "cash_usd NUMERIC NOT NULL" in ddl
+    assert "decided_at TIMESTAMP WITH TIME ZONE NOT NULL" in ddl
+    assert "seq BIGSERIAL NOT NULL" in ddl
+
+
+def test_tables_and_statements_compile_for_postgresql() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for table in metadata.sorted_tables:
+        assert str(CreateTable(table).compile(dialect=dialect))
+    known = [value for name, value in vars(statements).items() if name.isupper() and isinstance(value, ClauseElement)]
+    assert len(known) > 15
+    assert "FOR UPDATE" in "".join(str(statement.compile(dialect=dialect)) for statement in known)
+
+
+def test_opening_again_keeps_the_record_and_another_schema_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    first = SqlLedger(url)
+    first.load(sample_spec())
+    first.commit_decision(sample_decision(1))
+    first.close()
+    again = SqlLedger(url)
+    assert again.load(sample_spec()).open_orders == sample_decision(1).orders
+    again.close()
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreUnavailable, match=r"ledger.db.*9999.*upgrade Alphamill"):
+        SqlLedger(url)
+    with pytest.raises(StoreUnavailable, match="has schema 9999"):
+        LedgerReader(url)
+
+
+def test_ledger_and_journal_share_one_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/both.db"
+    SqlBarJournal(url).close()
+    ledger = SqlLedger(url)
+    assert ledger.load(sample_spec()).name == "demo"
+    ledger.close()
+
+
+def test_backtest_ledger_needs_no_alembic() -> None:
+    script = (
+        "import sys; from alphamill.adapters.sql import SqlLedger; from alphamill.testing.decisions import sample_spec;"
+        "SqlLedger('sqlite://').load(sample_spec()); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
