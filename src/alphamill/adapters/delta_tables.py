@@ -62,7 +62,7 @@ def compact(table: "DeltaTable") -> None:
 def write_rows(target: "str | DeltaTable", frame: pl.DataFrame, *, mode: str, schema_mode: str | None = None) -> None:
     from deltalake import write_deltalake
 
-    options = _storage_options(target) if isinstance(target, str) else None
+    options = storage_options(target) if isinstance(target, str) else None
     if isinstance(target, str) and "://" not in target:
         Path(target).mkdir(parents=True, exist_ok=True)
     write_deltalake(
@@ -80,7 +80,7 @@ def compare_and_swap() -> "CommitProperties":
 def open_newest(uri: str) -> "DeltaTable | None":
     from deltalake import DeltaTable
 
-    options = _storage_options(uri)
+    options = storage_options(uri)
     return DeltaTable(uri, storage_options=options) if DeltaTable.is_deltatable(uri, options) else None
 
 
@@ -97,7 +97,7 @@ def open_table(uri: str, version: int | None) -> "DeltaTable":
     return table
 
 
-def _storage_options(uri: str) -> dict[str, str]:
+def storage_options(uri: str) -> dict[str, str]:
     """Credentials are read from ``AWS_*`` by the library; it only refuses plain http unless told."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
     if not uri.startswith("s3://") or not endpoint:

@@ -1,0 +1,107 @@
+"""Delta on a real folder: races, compaction, plain frames, and a folder that cannot be used."""
+
+import threading
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from alphamill.adapters.delta import DeltaBarStore, read_frame, write_frame
+from alphamill.adapters.delta_tables import open_newest, storage_options
+from alphamill.domain.bars import BAR_KEY
+from alphamill.errors import NotFound, StoreUnavailable
+from alphamill.testing.market import synthetic_market
+
+
+def by_session(bars: pl.DataFrame) -> list[pl.DataFrame]:
+    return bars.sort("ts").partition_by("session", maintain_order=True)
+
+
+def test_writers_that_race_store_every_bar_once(tmp_path: Path) -> None:
+    market = synthetic_market(5, 12, seed=3)
+    shared = DeltaBarStore(str(tmp_path / "bars"))
+    stores = [shared, shared, DeltaBarStore(shared.uri), DeltaBarStore(shared.uri)]
+    failures: list[Exception] = []
+
+    def write(store: DeltaBarStore) -> None:
+        try:
+            for bars in by_session(market):
+                store.append(bars)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert shared.read().equals(market)
+    assert shared.version() == 11
+
+
+def test_a_store_sees_what_another_one_wrote(tmp_path: Path) -> None:
+    ours, theirs = DeltaBarStore(str(tmp_path)), DeltaBarStore(str(tmp_path))
+    first, second, third = by_session(synthetic_market(2, 3, seed=3))
+    ours.append(first)
+    theirs.append(second)
+    assert (ours.version(), ours.append(second), ours.append(third)) == (1, 1, 2)
+    assert theirs.read().height == 6
+
+
+def test_many_appends_stay_few_files_and_lose_no_row(tmp_path: Path) -> None:
+    market = synthetic_market(5, 500, seed=3)
+    sessions = by_session(market)
+    store = DeltaBarStore(str(tmp_path / "bars"))
+    store.append(pl.concat(sessions[:430]))
+    for bars in sessions[430:]:
+        store.append(bars)
+    assert store.read().equals(market)
+    assert store.read(version=0).equals(pl.concat(sessions[:430]).sort(BAR_KEY))
+    assert store.version() == 71, "70 appends and one compaction"
+    newest = open_newest(store.uri)
+    assert newest is not None
+    assert len(newest.file_uris()) < 10
+
+
+def test_frames_are_replaced_and_old_versions_stay(tmp_path: Path) -> None:
+    uri = str(tmp_path / "lake" / "quarantine")
+    bars = synthetic_market(2, 5, seed=3).with_columns(reason=pl.lit("NOT_FINITE"))
+    assert [write_frame(uri, frame) for frame in (bars, bars.head(0), bars.select("symbol"))] == [0, 1, 2]
+    assert read_frame(uri, version=0).equals(bars)
+    assert read_frame(uri, version=1).schema == bars.schema
+    assert read_frame(uri).columns == ["symbol"]
+
+
+def test_a_table_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no version at all"):
+        read_frame(str(tmp_path / "nothing"))
+    write_frame(str(tmp_path / "one"), pl.DataFrame({"a": [1]}))
+    with pytest.raises(NotFound, match="no version 3; the newest is 0"):
+        read_frame(str(tmp_path / "one"), version=3)
+
+
+def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = DeltaBarStore(str(tmp_path / "file" / "bars"))
+    with pytest.raises(StoreUnavailable, match="cannot be used") as caught:
+        store.append(synthetic_market(1, 2, seed=3))
+    assert caught.value.__cause__ is not None
+
+
+def test_lost_files_are_unavailable_not_an_empty_answer(tmp_path: Path) -> None:
+    store = DeltaBarStore(str(tmp_path / "bars"))
+    store.append(synthetic_market(1, 2, seed=3))
+    for part in (tmp_path / "bars").glob("*.parquet"):
+        part.unlink()
+    with pytest.raises(StoreUnavailable):
+        store.read()
+
+
+def test_a_plain_http_endpoint_is_allowed_for_s3_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    assert storage_options("s3://lake/bars") == {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000", "AWS_ALLOW_HTTP": "true"}
+    assert storage_options("/lake/bars") == {}
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.example.org")
+    assert storage_options("s3://lake/bars") == {"AWS_ENDPOINT_URL": "https://s3.example.org"}
