@@ -1,0 +1,87 @@
+"""Pipelines run on this machine: outputs come back, errors come back readable, nothing outlives the caller."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from alphamill.adapters.kfp_local import PipelineRun, new_run_dir, progress_file, run_pipeline
+from alphamill.adapters.progress import ProgressTail
+from alphamill.domain.progress import Progress
+from alphamill.errors import AlphamillError, DataUnfit
+
+HERE = Path(__file__).parent
+DEADLINE_SECS = 30.0
+
+
+def run(home: Path, how: str = "accept") -> PipelineRun:
+    env = {"PYTHONPATH": str(HERE)}
+    return run_pipeline("toy_pipeline:toy", {"number": 3, "how": how}, new_run_dir(home, "toy"), env=env)
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECS
+    while not true():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_outputs_and_progress_of_every_step_come_back(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.outputs == {"add-one": {"Output": 4}, "check-small": {"Output": "4 is fine"}}
+    assert ProgressTail(progress_file(done.run_dir)).read() == [Progress("ingest", 1, 1, "3 + 1")]
+
+
+def test_error_of_a_step_keeps_its_class_and_names_the_step(tmp_path: Path) -> None:
+    with pytest.raises(DataUnfit, match=r"step check-small failed: 4 is too large\. Take a smaller one\.") as caught:
+        run(tmp_path, "refuse")
+    assert caught.value.field == "step check-small"
+    assert "pipeline.log" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"), [("divide", "ZeroDivisionError: division by zero"), ("exit", "ended without an exception")]
+)
+def test_crash_of_a_step_says_what_happened(tmp_path: Path, how: str, words: str) -> None:
+    with pytest.raises(AlphamillError, match=f"step check-small failed: .*{words}") as caught:
+        run(tmp_path, how)
+    assert type(caught.value) is AlphamillError
+
+
+def test_pipeline_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AlphamillError, match="pipeline pipelines.no_such:thing failed: No module named"):
+        run_pipeline("pipelines.no_such:thing", {}, new_run_dir(tmp_path, "x"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
+def test_step_dies_with_its_caller(tmp_path: Path, number: signal.Signals) -> None:
+    pid_file = tmp_path / "pid"
+    program = (
+        "import signal, sys; from pathlib import Path;"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"
+        f"sys.path.insert(0, {str(HERE)!r}); import test_kfp_local;"
+        f"test_kfp_local.run(Path({str(tmp_path)!r}), 'wait:{pid_file}')"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: pid_file.exists() and pid_file.read_text())
+        step = int(pid_file.read_text())
+        assert alive(step)
+        os.kill(caller.pid, number)
+        caller.wait(DEADLINE_SECS)
+        wait_until(lambda: not alive(step))
+    finally:
+        caller.kill()
+        caller.wait()
