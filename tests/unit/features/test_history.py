@@ -1,0 +1,111 @@
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from alphamill.domain.history import BarHistory
+from alphamill.errors import InvalidBar, MissingFeatures, UnknownSymbol
+
+
+def test_windows_hold_all_bars_as_read_only_views(bars_of: Any) -> None:
+    bars = pl.concat([bars_of([3.0, 4.0], "MSFT"), bars_of([1.0, 2.0, 2.5])])
+    history = BarHistory.from_bars(bars)
+    assert history.symbols == ("AAPL", "MSFT")
+    window = history.window("AAPL")
+    assert window.close.tolist() == [1.0, 2.0, 2.5]
+    assert window.ts.dtype == np.int64
+    assert history.last_ts("AAPL") == dt.datetime(2010, 1, 6, 21, tzinfo=dt.UTC)
+    with pytest.raises(ValueError, match="read-only"):
+        window.close[0] = 9.0
+
+
+def test_appending_keeps_old_views_and_equals_reading_at_once(bars_of: Any) -> None:
+    closes = (100 + np.arange(300.0)).tolist()
+    whole, history = bars_of(closes), BarHistory.from_bars(bars_of(closes[:1]))
+    early = history.window("AAPL")
+    for i in range(1, 300):
+        history.append(whole[i : i + 1])
+    assert early.close.tolist() == [100.0]
+    for name in ("ts", "open", "close", "volume", "split_factor"):
+        expected = getattr(BarHistory.from_bars(whole).window("AAPL"), name)
+        np.testing.assert_array_equal(getattr(history.window("AAPL"), name), expected)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_bar_that_is_not_newer_is_refused_and_nothing_is_added(bars_of: Any, first: int) -> None:
+    history = BarHistory.from_bars(bars_of([1.0, 2.0]))
+    late = pl.concat([bars_of([5.0], "ABC"), bars_of([1.5], first=first)])
+    with pytest.raises(InvalidBar, match=f"AAPL at 2010-01-0{4 + first}.*not newer"):
+        history.append(late)
+    assert history.symbols == ("AAPL",)
+    assert history.window("AAPL").close.size == 2
+
+
+def test_bars_out_of_order_or_twice_are_refused_by_name(bars_of: Any) -> None:
+    bars = bars_of([1.0, 2.0, 3.0])
+    with pytest.raises(InvalidBar, match=r"AAPL at 2010-01-05.*not newer"):
+        BarHistory.from_bars(bars[[0, 2, 1]])
+    with pytest.raises(InvalidBar, match=r"AAPL at 2010-01-05.*not newer"):
+        BarHistory.from_bars(bars[[0, 1, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("close", float("nan")),
+        ("open", float("inf")),
+        ("high", 0.0),
+        ("low", -1.0),
+        ("low", None),
+        ("volume", -1.0),
+        ("volume", float("inf")),
+        ("price_factor", 0.0),
+        ("split_factor", float("nan")),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_column_symbol_and_time(bars_of: Any, column: str, value: Any) -> None:
+    bars = bars_of([1.0, 2.0, 3.0], **{column: [1.0, value, 1.0]})
+    with pytest.raises(InvalidBar, match=f"{column} of AAPL at 2010-01-05") as refused:
+        BarHistory.from_bars(bars)
+    assert refused.value.field == column
+
+
+def test_missing_columns_and_keys_are_refused(bars_of: Any) -> None:
+    bars = bars_of([1.0])
+    with pytest.raises(InvalidBar, match="split_factor"):
+        BarHistory.from_bars(bars.drop("split_factor"))
+    with pytest.raises(InvalidBar, match="no symbol"):
+        BarHistory.from_bars(bars.with_columns(symbol=pl.lit(None, dtype=pl.String)))
+
+
+def test_no_bars_change_nothing_and_an_unknown_symbol_is_named(bars_of: Any) -> None:
+    history = BarHistory.from_bars(bars_of([]))
+    assert history.symbols == ()
+    for ask in (history.window, history.last_ts):
+        with pytest.raises(UnknownSymbol, match="IBM"):
+            ask("IBM")
+
+
+def test_adjusted_returns_see_through_a_split(bars_of: Any) -> None:
+    split = bars_of([100.0, 110.0, 55.0, 60.5], price_factor=[1.0, 1.0, 0.5, 1.0])
+    flat = bars_of([10.0, 10.0, 20.0, 20.0], "IBM")
+    history = BarHistory.from_bars(pl.concat([split, flat]))
+    returns = history.adjusted_returns(["IBM", "AAPL"], 3)
+    np.testing.assert_allclose(returns, [[0.0, 0.1], [1.0, 0.0], [0.0, 0.1]], atol=1e-15)
+
+
+def test_adjusted_returns_name_the_symbol_with_too_few_or_other_sessions(bars_of: Any) -> None:
+    history = BarHistory.from_bars(
+        pl.concat([bars_of([1.0] * 5), bars_of([1.0] * 3, "FB", first=2), bars_of([1.0] * 5, "IBM", first=1)])
+    )
+    assert history.adjusted_returns(["AAPL", "FB"], 2).shape == (2, 2)
+    with pytest.raises(MissingFeatures, match="FB has 3 bars, 3 returns need 4"):
+        history.adjusted_returns(["AAPL", "FB"], 3)
+    with pytest.raises(MissingFeatures, match="NOPE has 0 bars"):
+        history.adjusted_returns(["NOPE"], 1)
+    with pytest.raises(MissingFeatures, match=r"IBM.*sessions of AAPL"):
+        history.adjusted_returns(["AAPL", "IBM"], 2)
+    with pytest.raises(ValueError, match="at least 1"):
+        history.adjusted_returns(["AAPL"], 0)
