@@ -61,9 +61,7 @@ def flip_order(account: Account, side: int, open_: Decimal, decided_at) -> Order
 def test_sma_cross_on_google_ends_at_55979_43_after_93_closed_trades() -> None:
     bars = google_bars()
     crosses = strict_crosses(bars["close"].to_numpy())
-    broker = PaperBroker(
-        BrokerRef(commission_bps=20, slippage_bps=0, margin=True), initial_cash={"golden": START_CASH}
-    )
+    broker = PaperBroker(BrokerRef(commission_bps=20, slippage_bps=0, margin=True), initial_cash={"golden": START_CASH})
     account, last_fill, closed, signal = Account(START_CASH), None, 0, None
     for session, cross in zip(bars.iter_slices(1), crosses, strict=True):
         if signal is not None:

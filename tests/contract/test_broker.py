@@ -1,0 +1,187 @@
+"""The `Broker` port, kept by the fake and by the paper broker in memory and on SQL, and surviving kill -9."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.domain.orders import OrderStatus, Position
+from alphamill.domain.portfolios import BrokerRef
+from alphamill.errors import Conflict, NotFound, StoreUnavailable
+from alphamill.testing.broker import FakeBroker
+from alphamill.testing.orders import market_order, session_bars
+
+FREE = BrokerRef(commission_bps=0, slippage_bps=0, margin=True)
+CASH = {"demo": Decimal(100_000), "other": Decimal(50_000)}
+BUY_A, SELL_B = market_order("A", 10), market_order("B", -4)
+
+AnyBroker = FakeBroker | PaperBroker
+Reopen = Callable[[], AnyBroker]
+
+
+@pytest.fixture(params=["fake", "memory", "sql"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
+    """The broker; asked again, the same books, after a restart where they are durable."""
+    with ExitStack() as stores:
+        if request.param == "sql":
+            yield lambda: sql_broker(tmp_path, stores)
+        else:
+            broker = FakeBroker() if request.param == "fake" else PaperBroker(FREE, initial_cash=CASH)
+            yield lambda: broker
+
+
+def sql_broker(folder: Path, stores: ExitStack, ref: BrokerRef = FREE) -> PaperBroker:
+    store = SqlPaperStore(f"sqlite:///{folder}/books.db")
+    stores.callback(store.close)
+    return PaperBroker(ref, initial_cash=CASH, store=store)
+
+
+def test_submitting_the_same_id_twice_is_one_order(reopen: Reopen) -> None:
+    assert reopen().submit(BUY_A).status is OrderStatus.ACCEPTED
+    assert reopen().submit(BUY_A).status is OrderStatus.ACCEPTED
+    broker = reopen()
+    broker.on_bars(session_bars(1, {"A": 100.0}))
+    assert reopen().submit(BUY_A).status is OrderStatus.FILLED
+    broker = reopen()
+    broker.on_bars(session_bars(2, {"A": 100.0}))
+    assert [fill.quantity for fill in broker.fills("demo")] == [10]
+
+
+def test_other_content_under_a_known_id_is_refused(reopen: Reopen) -> None:
+    reopen().submit(BUY_A)
+    with pytest.raises(Conflict, match="not that of its content"):
+        reopen().submit(replace(BUY_A, quantity=Decimal(11)))
+
+
+def test_unknown_order_is_none(reopen: Reopen) -> None:
+    assert reopen().order(BUY_A.id) is None
+
+
+def test_order_fills_at_the_next_open_and_never_in_its_own_session(reopen: Reopen) -> None:
+    reopen().submit(BUY_A)
+    reopen().on_bars(session_bars(0, {"A": 99.0}))
+    assert reopen().fills("demo") == []
+    reopen().on_bars(session_bars(1, {"A": 101.5}))
+    (fill,) = reopen().fills("demo")
+    assert (fill.order_id, fill.price, fill.quantity) == (BUY_A.id, Decimal("101.5"), 10)
+    order = reopen().order(BUY_A.id)
+    assert order is not None
+    assert (order.status, order.filled_quantity) == (OrderStatus.FILLED, 10)
+
+
+def test_a_session_seen_before_changes_nothing(reopen: Reopen) -> None:
+    reopen().on_bars(session_bars(1, {"A": 100.0}))
+    reopen().submit(BUY_A)
+    reopen().on_bars(session_bars(1, {"A": 100.0}))
+    reopen().on_bars(session_bars(0, {"A": 100.0}))
+    assert reopen().fills("demo") == []
+
+
+def test_sells_fill_before_buys_and_fills_are_told_after_an_id(reopen: Reopen) -> None:
+    reopen().submit(BUY_A)
+    reopen().submit(SELL_B)
+    reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
+    sold, bought = reopen().fills("demo")
+    assert (sold.symbol, bought.symbol) == ("B", "A")
+    assert reopen().fills("demo", after=sold.id) == [bought]
+    assert reopen().fills("demo", after=bought.id) == []
+    assert sold.id != bought.id
+
+
+def test_fills_after_an_unknown_id_are_an_error(reopen: Reopen) -> None:
+    with pytest.raises(NotFound, match="fill_nobody"):
+        reopen().fills("demo", after="fill_nobody")
+
+
+def test_positions_are_sums_of_fills_per_portfolio(reopen: Reopen) -> None:
+    for order in (BUY_A, SELL_B, market_order("A", 3, portfolio="other")):
+        reopen().submit(order)
+    reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
+    expected = [Position("A", Decimal(10), Decimal(100)), Position("B", Decimal(-4), Decimal(50))]
+    assert reopen().positions("demo") == expected
+    assert reopen().positions("other") == [Position("A", Decimal(3), Decimal(100))]
+
+
+def test_cancelled_order_never_fills_and_a_filled_one_stays_filled(reopen: Reopen) -> None:
+    reopen().submit(BUY_A)
+    assert reopen().cancel(BUY_A.id).status is OrderStatus.CANCELLED
+    reopen().submit(SELL_B)
+    reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
+    assert [fill.order_id for fill in reopen().fills("demo")] == [SELL_B.id]
+    assert reopen().cancel(SELL_B.id).status is OrderStatus.FILLED
+
+
+def test_cancelling_an_unknown_order_is_an_error(reopen: Reopen) -> None:
+    with pytest.raises(NotFound):
+        reopen().cancel(BUY_A.id)
+
+
+CHILD = """
+import os, signal, sys
+from decimal import Decimal
+from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.domain.portfolios import BrokerRef
+from alphamill.testing.orders import market_order, session_bars
+
+broker = PaperBroker(BrokerRef(), initial_cash={"demo": Decimal(10_000)}, store=SqlPaperStore(sys.argv[1]))
+broker.submit(market_order("A", 60))
+broker.on_bars(session_bars(1, {"A": 100.0}, closes={"A": 104.0}))
+broker.submit(market_order("A", -20, session=1))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_paper_broker_survives_kill_9(tmp_path: Path) -> None:
+    """A process is killed between accept and fill; the next one goes on to the same books as one that was not."""
+    url = f"sqlite:///{tmp_path}/books.db"
+    child = subprocess.run([sys.executable, "-c", CHILD, url], timeout=120, check=False)
+    assert child.returncode == -signal.SIGKILL
+    store = SqlPaperStore(url)
+    recovered = PaperBroker(BrokerRef(), initial_cash={"demo": Decimal(10_000)}, store=store)
+    unbroken = PaperBroker(BrokerRef(), initial_cash={"demo": Decimal(10_000)})
+    unbroken.submit(market_order("A", 60))
+    unbroken.on_bars(session_bars(1, {"A": 100.0}, closes={"A": 104.0}))
+    unbroken.submit(market_order("A", -20, session=1))
+    for broker in (recovered, unbroken):
+        broker.on_bars(session_bars(1, {"A": 100.0}))
+        broker.on_bars(session_bars(2, {"A": 51.0}, price_factors={"A": 0.49}, split_factors={"A": 0.5}))
+    assert recovered.fills("demo") == unbroken.fills("demo")
+    assert recovered.positions("demo") == unbroken.positions("demo")
+    assert recovered.cash_usd("demo") == unbroken.cash_usd("demo")
+    assert [fill.quantity for fill in recovered.fills("demo")] == [60, 40]
+    store.close()
+
+
+def test_recovery_keeps_the_past_when_costs_and_cash_change(tmp_path: Path) -> None:
+    with ExitStack() as stores:
+        first = sql_broker(tmp_path, stores)
+        first.submit(BUY_A)
+        first.on_bars(session_bars(1, {"A": 100.0}))
+        store = SqlPaperStore(f"sqlite:///{tmp_path}/books.db")
+        stores.callback(store.close)
+        changed = PaperBroker(BrokerRef(commission_bps=90), initial_cash={"demo": Decimal(1)}, store=store)
+        assert changed.cash_usd("demo") == first.cash_usd("demo") == 99_000
+
+
+def test_second_process_on_the_same_books_is_refused(tmp_path: Path) -> None:
+    with ExitStack() as stores:
+        first, second = sql_broker(tmp_path, stores), sql_broker(tmp_path, stores)
+        first.submit(BUY_A)
+        with pytest.raises(Conflict, match="another process writes"):
+            second.submit(SELL_B)
+        assert second.order(SELL_B.id) is None
+
+
+def test_books_that_cannot_be_opened_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "books.db").write_text("this is no database, but it is long enough to be read as one" * 20)
+    with pytest.raises(StoreUnavailable, match="paper broker's books"):
+        SqlPaperStore(f"sqlite:///{tmp_path}/books.db")

@@ -1,0 +1,114 @@
+"""Cash and positions after fills and corporate actions, each against a number computed by hand."""
+
+from decimal import Decimal
+
+import pytest
+
+from alphamill.domain.orders import Position
+from alphamill.errors import DataUnfit, InvalidInput
+from alphamill.execution import Account
+from alphamill.testing.orders import fill_of
+
+D = Decimal
+
+
+def after(*fills, cash="10000") -> Account:
+    account = Account(D(cash))
+    for fill in fills:
+        account = account.apply(fill)
+    return account
+
+
+def holding(quantity: str, average: str, cash: str = "0") -> Account:
+    return Account(D(cash), {"X": Position("X", D(quantity), D(average))})
+
+
+def test_buying_twice_averages_the_price_and_pays_commission() -> None:
+    account = after(fill_of("X", 10, "100", commission="1"), fill_of("X", 30, "120", commission="1.5"))
+    assert account.positions["X"] == Position("X", D(40), D(115))
+    assert account.cash_usd == D(10000) - 1000 - 1 - 3600 - D("1.5")
+
+
+def test_selling_a_part_keeps_the_average_price() -> None:
+    account = after(fill_of("X", 10, "100"), fill_of("X", -4, "130"))
+    assert account.positions["X"] == Position("X", D(6), D(100))
+    assert account.cash_usd == D(9520)
+
+
+def test_a_closed_position_is_gone() -> None:
+    assert after(fill_of("X", 10, "100"), fill_of("X", -10, "90")) == Account(D(9900), {})
+
+
+def test_short_position_earns_when_the_price_falls() -> None:
+    account = after(fill_of("X", -10, "100"), fill_of("X", -10, "90"))
+    assert account.positions["X"] == Position("X", D(-20), D(95))
+    assert account.nav({"X": D(80)}) == D(10000) + 1900 - 1600
+
+
+def test_flip_through_zero_starts_a_new_average_price() -> None:
+    account = after(fill_of("X", 10, "100"), fill_of("X", -15, "120"))
+    assert account.positions["X"] == Position("X", D(-5), D(120))
+    assert after(fill_of("X", -10, "100"), fill_of("X", 25, "80")).positions["X"] == Position("X", D(15), D(80))
+
+
+def test_nav_without_a_price_names_the_symbol() -> None:
+    with pytest.raises(DataUnfit, match="X is held but has no price"):
+        holding("1", "5").nav({"Y": D(1)})
+
+
+def test_split_doubles_shares_and_leaves_value_and_cash() -> None:
+    account = holding("15", "90.50", cash="7").apply_action("X", 0.5, 0.5, D(100))
+    assert account == Account(D(7), {"X": Position("X", D(30), D("45.25"))})
+
+
+@pytest.mark.parametrize("factor", [1 / 3, 0.3333333333333333, 2 / 3, 1 / 7, 20 / 21])
+def test_split_factor_is_read_as_a_ratio_of_whole_numbers(factor: float) -> None:
+    quantity = 1 / D(str(factor)) * 2100
+    assert holding("2100", "10").apply_action("X", factor, factor, D(10)).positions["X"].quantity == round(quantity)
+
+
+def test_reverse_split_pays_the_fraction_in_cash_at_the_adjusted_price() -> None:
+    account = holding("25", "2").apply_action("X", 10.0, 10.0, D("3"))
+    assert account.positions["X"] == Position("X", D(2), D(20))
+    assert account.cash_usd == D("0.5") * 30
+    assert account.nav({"X": D(30)}) == 25 * 3
+
+
+def test_reverse_split_of_too_few_shares_leaves_cash_only() -> None:
+    assert holding("4", "2").apply_action("X", 10.0, 10.0, D("3")) == Account(D(12), {})
+
+
+def test_a_fractional_position_stays_fractional_in_a_split() -> None:
+    assert holding("1.5", "30").apply_action("X", 0.5, 0.5, D(30)).positions["X"].quantity == 3
+    assert holding("0.5", "30").apply_action("X", 2.0, 2.0, D(30)).positions["X"].quantity == D("0.25")
+
+
+def test_dividend_is_paid_to_longs_and_by_shorts() -> None:
+    assert holding("10", "50").apply_action("X", 0.98, 1.0, D(50)).cash_usd == D(10)
+    assert holding("-10", "50").apply_action("X", 0.98, 1.0, D(50)).cash_usd == D(-10)
+
+
+def test_split_and_dividend_on_one_day_are_told_apart() -> None:
+    account = holding("10", "50").apply_action("X", 0.49, 0.5, D(50))
+    assert account.positions["X"] == Position("X", D(20), D(25))
+    assert account.cash_usd == D(10)
+
+
+def test_action_on_a_symbol_not_held_changes_nothing() -> None:
+    account = holding("10", "50")
+    assert account.apply_action("Y", 0.5, 0.5, D(1)) is account
+
+
+def test_float_noise_is_no_dividend() -> None:
+    assert holding("1000000", "50").apply_action("X", 0.5000000000000001, 0.5, D(50)).cash_usd == 0
+
+
+@pytest.mark.parametrize("factors", [(0.0, 1.0), (float("nan"), 1.0), (1.0, -1.0), (1.0, float("inf"))])
+def test_impossible_factor_is_refused(factors: tuple[float, float]) -> None:
+    with pytest.raises(InvalidInput, match="is not above zero"):
+        holding("1", "1").apply_action("X", *factors, D(1))
+
+
+def test_factor_that_raises_earlier_prices_is_no_dividend() -> None:
+    with pytest.raises(DataUnfit, match="above one"):
+        holding("1", "1").apply_action("X", 1.5, 1.0, D(1))

@@ -1,0 +1,175 @@
+"""Sending, collecting and reconciling against a broker that misbehaves."""
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from alphamill.domain.decisions import TradingState
+from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.orders import Order, OrderStatus, Position
+from alphamill.errors import BrokerUnavailable, NotReconciled
+from alphamill.execution import collect, reconcile, send_orders
+from alphamill.testing.broker import Answer, FakeBroker
+from alphamill.testing.orders import close_of, market_order, session_bars
+
+D = Decimal
+ORDER = market_order("A", 10)
+OPEN = dt.datetime(2012, 10, 2, 13, 30, tzinfo=dt.UTC)
+
+
+def record(*orders: Order, last_fill_id: str | None = None, **positions: int) -> PortfolioRecord:
+    return PortfolioRecord(
+        name="demo",
+        state=TradingState.ACTIVE,
+        state_reason="",
+        cash_usd=D(0),
+        positions={s: Position(s, D(q), D(1)) for s, q in positions.items()},
+        open_orders=orders,
+        nav_usd=D(1),
+        peak_nav_usd=D(1),
+        last_settled_at=close_of(0),
+        last_decision_at=close_of(0),
+        last_fill_id=last_fill_id,
+        model_version="1",
+    )
+
+
+def test_pending_order_is_accepted_and_keeps_its_reason() -> None:
+    (sent,) = send_orders([ORDER], FakeBroker())
+    assert sent == ORDER.with_status(OrderStatus.ACCEPTED)
+
+
+def test_rejected_order_says_why() -> None:
+    (sent,) = send_orders([ORDER], FakeBroker([Answer.REJECT]))
+    assert (sent.status, sent.detail) == (OrderStatus.REJECTED, "scripted")
+
+
+def test_an_order_whose_id_is_not_its_content_is_rejected_with_the_error_code() -> None:
+    (sent,) = send_orders([replace(ORDER, quantity=D(11))], FakeBroker())
+    assert sent.status is OrderStatus.REJECTED
+    assert sent.detail.startswith("CONFLICT: ")
+
+
+@pytest.mark.parametrize("lost", [Answer.LOST_ACK, Answer.LOST_ORDER])
+def test_unclear_answer_leaves_the_order_in_flight_and_asking_settles_it(lost: Answer) -> None:
+    broker = FakeBroker([lost])
+    (unclear,) = send_orders([ORDER], broker)
+    assert unclear.status is OrderStatus.IN_FLIGHT
+    (settled,) = send_orders([unclear], broker)
+    assert (settled.id, settled.status) == (ORDER.id, OrderStatus.ACCEPTED)
+    broker.on_bars(session_bars(1, {"A": 100.0}))
+    assert [position.quantity for position in broker.positions("demo")] == [10]
+
+
+def test_orders_already_answered_are_not_sent_again() -> None:
+    broker = FakeBroker()
+    accepted = ORDER.with_status(OrderStatus.ACCEPTED)
+    assert send_orders([accepted], broker) == [accepted]
+    assert broker.order(ORDER.id) is None
+
+
+def test_one_unclear_answer_does_not_stop_the_others() -> None:
+    other = market_order("B", 5)
+    sent = send_orders([ORDER, other], FakeBroker([Answer.LOST_ORDER]))
+    assert [order.status for order in sent] == [OrderStatus.IN_FLIGHT, OrderStatus.ACCEPTED]
+
+
+class WrongAnswers(FakeBroker):
+    def submit(self, order: Order) -> Order:
+        if order.symbol == "A":
+            raise RuntimeError("adapter broke")
+        return market_order("Z", 1)
+
+
+def test_broken_adapter_and_foreign_answer_count_as_unclear(caplog: pytest.LogCaptureFixture) -> None:
+    sent = send_orders([ORDER, market_order("B", 5)], WrongAnswers())
+    assert [order.status for order in sent] == [OrderStatus.IN_FLIGHT, OrderStatus.IN_FLIGHT]
+    assert sent[0].detail == "RuntimeError: adapter broke"
+    assert "no clear answer" in caplog.text
+
+
+def accepted(broker: FakeBroker, order: Order = ORDER) -> Order:
+    return send_orders([order], broker)[0]
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_collect_gives_each_fill_once_and_the_final_state(duplicates: bool) -> None:
+    broker = FakeBroker(duplicate_fills=duplicates)
+    order = accepted(broker)
+    broker.on_bars(session_bars(1, {"A": 101.0}))
+    orders, fills = collect(record(order), broker)
+    assert [(f.quantity, f.price) for f in fills] == [(10, D("101.0"))]
+    assert [(o.status, o.filled_quantity) for o in orders] == [(OrderStatus.FILLED, 10)]
+    assert collect(record(last_fill_id=fills[-1].id), broker) == ([], [])
+
+
+def test_repeated_fill_of_a_closed_order_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    broker = FakeBroker()
+    accepted(broker)
+    broker.on_bars(session_bars(1, {"A": 101.0}))
+    assert collect(record(), broker) == ([], [])
+    assert "repeats a closed order" in caplog.text
+
+
+def test_partial_fills_add_up() -> None:
+    broker = FakeBroker()
+    order = accepted(broker)
+    first = broker.fill(order.id, D(100), OPEN, D(4))
+    (order,), fills = collect(record(order), broker)
+    assert (order.status, order.filled_quantity, fills) == (OrderStatus.PARTIALLY_FILLED, 4, [first])
+    broker.fill(order.id, D(100), OPEN)
+    (order,), fills = collect(record(order, last_fill_id=first.id), broker)
+    assert (order.status, order.filled_quantity, len(fills)) == (OrderStatus.FILLED, 10, 1)
+
+
+class LateFills(FakeBroker):
+    def fills(self, portfolio: str, *, after: str | None = None):
+        return []
+
+
+def test_order_stays_open_until_all_its_fills_arrived() -> None:
+    broker = LateFills()
+    order = accepted(broker)
+    broker.fill(order.id, D(100), OPEN)
+    assert collect(record(order), broker) == ([], [])
+
+
+def test_more_fills_than_the_broker_counts_stop_the_line() -> None:
+    broker = FakeBroker()
+    order = accepted(broker)
+    broker.fill(order.id, D(100), OPEN)
+    with pytest.raises(NotReconciled, match="sum to 14, the broker counts 10"):
+        collect(record(replace(order, filled_quantity=D(4))), broker)
+
+
+def test_order_the_broker_never_saw_is_left_as_it_is() -> None:
+    assert collect(record(ORDER), FakeBroker()) == ([], [])
+
+
+def test_broker_that_is_down_is_an_error_when_collecting() -> None:
+    with pytest.raises(BrokerUnavailable):
+        collect(record(ORDER), FakeBroker(down=True))
+
+
+def test_ledger_and_broker_agree() -> None:
+    broker = FakeBroker()
+    order = accepted(broker)
+    assert reconcile(record(order, market_order("B", 1)), broker) == []
+    broker.on_bars(session_bars(1, {"A": 100.0}))
+    assert reconcile(record(A=10), broker) == []
+
+
+def test_differences_are_told_in_words() -> None:
+    broker = FakeBroker()
+    order = accepted(broker)
+    unknown = market_order("B", 3).with_status(OrderStatus.ACCEPTED)
+    broker.on_bars(session_bars(1, {"A": 100.0}))
+    told = reconcile(record(order, unknown, A=7, C=2), broker)
+    assert told == [
+        "A: the ledger holds 7, the broker 10",
+        "C: the ledger holds 2, the broker 0",
+        f"order {order.id} (buy 10 A): the ledger has 0 filled, the broker 10: collect its fills first",
+        f"order {unknown.id} (buy 3 B): the ledger says accepted, the broker does not know it",
+    ]
