@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -56,19 +56,21 @@ class MlflowTracking:
         *,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        series: Mapping[str, Sequence[float]] | None = None,
         tags: Mapping[str, str] | None = None,
-        step: int = 0,
     ) -> None:
-        """One write. Parameters that are not strings are written as JSON."""
+        """One write. Parameters that are not strings are written as JSON; `series` become metrics by step."""
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.utils.time import get_current_time_millis
 
         now = get_current_time_millis()
+        points = [(k, 0, v) for k, v in (metrics or {}).items()]
+        points += [(k, step, v) for k, values in (series or {}).items() for step, v in enumerate(values)]
         with mlflow_errors(self._uri):
             self._client.log_batch(
                 run_id,
                 params=[Param(k, v if isinstance(v, str) else json.dumps(v)) for k, v in (params or {}).items()],
-                metrics=[Metric(k, float(v), now, step) for k, v in (metrics or {}).items()],
+                metrics=[Metric(k, float(v), now, step) for k, step, v in points],
                 tags=[RunTag(k, v) for k, v in (tags or {}).items()],
             )
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from alphamill.errors import DataUnfit, InvalidConfig
 from alphamill.training.dataset import BoolArray, Dataset, IntArray
@@ -52,9 +53,7 @@ def fit(dataset: Dataset, train_rows: IntArray | BoolArray, params: ModelParams,
         rows, held_out = _hold_out(dataset, rows)
     with _repeatable(seed):
         module = _scaled(dataset, rows, build_network(len(dataset.features), params))
-        optimizer = torch.optim.AdamW(
-            module.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True
-        )
+        optimizer = _AdamW(list(module.parameters()), params)
         shuffle = np.random.default_rng(seed)
         stopping = _EarlyStopping(module, params.patience_epochs)
         x, y = _tensors(dataset, rows)
@@ -78,16 +77,17 @@ def predict(module: nn.Module, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def _repeatable(seed: int) -> Iterator[None]:
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    # The debug mode sets the same switch as use_deterministic_algorithms, which imports torch's compiler: 4 s.
+    threads, strict = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict)
+            torch.set_deterministic_debug_mode(strict)
 
 
 def _scaled(dataset: Dataset, rows: IntArray, net: nn.Module) -> Scaled:
@@ -145,14 +145,11 @@ def _loss_of(module: Scaled, x: Tensor, y: Tensor) -> float:
         return float(_loss(module.eval(), x, y))
 
 
-def _epoch(
-    module: Scaled, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, order: IntArray, batch_size: int
-) -> None:
+def _epoch(module: Scaled, optimizer: "_AdamW", x: Tensor, y: Tensor, order: IntArray, batch_size: int) -> None:
     module.train()
     for batch in torch.from_numpy(order).split(batch_size):
-        optimizer.zero_grad()
-        _loss(module, x[batch], y[batch]).backward()
-        optimizer.step()
+        loss = _loss(module, x[batch], y[batch])
+        optimizer.step(torch.autograd.grad(loss, optimizer.weights))
 
 
 def _check_finite(module: nn.Module, params: ModelParams, epoch: int) -> None:
@@ -162,6 +159,36 @@ def _check_finite(module: nn.Module, params: ModelParams, epoch: int) -> None:
             field="learning_rate",
             remedy=f"Lower learning_rate (it was {params.learning_rate}).",
         )
+
+
+class _AdamW:
+    """torch's functional AdamW. The class `torch.optim.AdamW` would import torch's compiler first: 4 s a process."""
+
+    def __init__(self, weights: list[Tensor], params: ModelParams) -> None:
+        self.weights = weights
+        self._rate, self._decay = params.learning_rate, params.weight_decay
+        self._first = [torch.zeros_like(weight) for weight in weights]
+        self._second = [torch.zeros_like(weight) for weight in weights]
+        self._steps = [torch.zeros(()) for _ in weights]
+
+    def step(self, gradients: tuple[Tensor, ...]) -> None:
+        with torch.no_grad():
+            adamw(
+                self.weights,
+                list(gradients),
+                self._first,
+                self._second,
+                [],
+                self._steps,
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=self._rate,
+                weight_decay=self._decay,
+                eps=1e-8,
+                maximize=False,
+            )
 
 
 class _EarlyStopping:
