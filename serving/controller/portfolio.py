@@ -58,6 +58,7 @@ def _set_state(parts: Parts, name: str, state: TradingState, reason: str) -> Por
     spec = parts.live.controller(name).spec
     parts.ledger.load(spec)
     parts.live.set_state(name, state, reason)
+    parts.engine.wake()
     return _show(parts.ledger.load(spec))
 
 

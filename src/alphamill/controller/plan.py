@@ -82,7 +82,8 @@ def plan_to_weights(
     spec = context.spec
     wanted = {**{symbol: current.get(symbol, 0.0) for symbol in held}, **weights}
     targets, target_results = check_targets(rules, context, wanted)
-    moved = {s: w for s, w in targets.items() if s not in held or w != wanted[s]}
+    # A held symbol has no trustworthy forecast: only a rule that closes it, such as the stop-loss, moves it.
+    moved = {s: w for s, w in targets.items() if s not in held or not w}
     proposed = propose_orders(
         portfolio=spec.name,
         decided_at=context.decided_at,
@@ -95,4 +96,4 @@ def plan_to_weights(
         reasons={s: said.get(s, "no forecast") for s in moved},
     )
     orders, order_results = check_orders(rules, context, proposed)
-    return Plan(signals, dict(targets), (*target_results, *order_results), tuple(orders))
+    return Plan(signals, {**wanted, **moved}, (*target_results, *order_results), tuple(orders))

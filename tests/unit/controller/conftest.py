@@ -1,0 +1,142 @@
+"""A whole trading system in memory: every port is a fake that behaves, so a test can break one at a time."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.clock import BarClock
+from alphamill.adapters.delta import DeltaBarStore
+from alphamill.bootstrap import bar_door, refresh_online
+from alphamill.controller.controller import PortfolioController
+from alphamill.controller.lateness import lateness
+from alphamill.controller.live import LiveTrading
+from alphamill.controller.loop import TradingLoop
+from alphamill.domain.bars import RAW_BAR_SCHEMA
+from alphamill.domain.forecasts import ModelSignature
+from alphamill.domain.history import BarHistory
+from alphamill.domain.portfolios import PortfolioSpec, Sizing, Universe
+from alphamill.features import MODEL_FEATURES, registered
+from alphamill.ports import Clock
+from alphamill.testing.bar_store import InMemoryBarStore
+from alphamill.testing.feature_store import InMemoryFeatureStore
+from alphamill.testing.forecaster import ConstantForecaster
+from alphamill.testing.journal import InMemoryBarJournal
+from alphamill.testing.ledger import InMemoryLedger
+from alphamill.testing.market import synthetic_market
+from alphamill.testing.notifier import InMemoryNotifier
+
+SYMBOLS = ("SYN000", "SYN001", "SYN002")
+HISTORY = 150
+AHEAD = 8
+MEANS = {"SYN000": 0.03, "SYN001": -0.02, "SYN002": 0.01}
+
+
+@pytest.fixture(scope="session")
+def market() -> pl.DataFrame:
+    return synthetic_market(3, HISTORY + AHEAD, seed=7)
+
+
+@pytest.fixture(scope="session")
+def spec() -> PortfolioSpec:
+    sizing = Sizing(covariance_bars=60, max_weight=0.5)
+    return PortfolioSpec(name="demo", universe=Universe(symbols=SYMBOLS), sizing=sizing)
+
+
+@pytest.fixture(scope="session")
+def signature() -> ModelSignature:
+    return ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1")
+
+
+@dataclass
+class System:
+    """The parts, and the bars still to come."""
+
+    spec: PortfolioSpec
+    store: InMemoryBarStore | DeltaBarStore
+    journal: InMemoryBarJournal
+    features: InMemoryFeatureStore
+    forecaster: ConstantForecaster
+    broker: PaperBroker
+    ledger: InMemoryLedger
+    notifier: InMemoryNotifier
+    live: LiveTrading
+    ahead: list[pl.DataFrame]
+
+    def post(self, session: pl.DataFrame) -> None:
+        self.live.accept(session.select(RAW_BAR_SCHEMA.names()))
+
+    def run(self, session: pl.DataFrame) -> None:
+        """One session through the live path, as the engine does it."""
+        self.post(session)
+        self.live.close_sessions()
+        self.live.process()
+
+    def last_decision(self):  # type: ignore[no-untyped-def]
+        return self.ledger.decisions(self.spec.name)[-1]
+
+
+@pytest.fixture
+def make_live(spec: PortfolioSpec) -> Callable[..., LiveTrading]:
+    """Wire the live path from given parts, as a controller process does when it starts."""
+
+    def make(system_parts: dict, clock: Clock | None = None) -> LiveTrading:  # type: ignore[type-arg]
+        bar_clock, history = BarClock(), BarHistory()
+        time = clock or bar_clock
+        controller = PortfolioController(
+            spec,
+            history=history,
+            **{name: system_parts[name] for name in ("features", "forecaster", "broker", "ledger", "notifier")},
+        )
+        loop = TradingLoop(
+            history=history,
+            refresh=refresh_online(system_parts["features"]),
+            listeners=[bar_clock, system_parts["broker"]],
+            controllers=[controller],
+            lateness=lateness(time),
+        )
+        live = LiveTrading(
+            door=bar_door([spec]),
+            journal=system_parts["journal"],
+            store=system_parts["store"],
+            loop=loop,
+            ledger=system_parts["ledger"],
+            clock=time,
+        )
+        live.start()
+        return live
+
+    return make
+
+
+@pytest.fixture
+def parts(market: pl.DataFrame, spec: PortfolioSpec, signature: ModelSignature, tmp_path: Path) -> dict:  # type: ignore[type-arg]
+    cut = market["session"].unique().sort()[HISTORY - 1]
+    store = InMemoryBarStore()
+    store.append(market.filter(pl.col("session") <= cut))
+    return {
+        "store": store,
+        "journal": InMemoryBarJournal(),
+        "features": InMemoryFeatureStore(tuple(feature.name for feature in registered())),
+        "forecaster": ConstantForecaster(signature, mean=MEANS, std=0.04),
+        "broker": PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}),
+        "ledger": InMemoryLedger(),
+        "notifier": InMemoryNotifier(),
+    }
+
+
+@pytest.fixture
+def ahead(market: pl.DataFrame) -> list[pl.DataFrame]:
+    cut = market["session"].unique().sort()[HISTORY - 1]
+    return market.filter(pl.col("session") > cut).sort("ts", "symbol").partition_by("ts", maintain_order=True)
+
+
+@pytest.fixture
+def system(parts, make_live, spec, ahead) -> System:  # type: ignore[no-untyped-def]
+    return System(spec=spec, live=make_live(parts), ahead=ahead, **parts)
+
+
