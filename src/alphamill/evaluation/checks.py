@@ -83,7 +83,8 @@ def _coverage(summary: EvaluationSummary, limits: Thresholds) -> GateCheck:
         passed=passed,
         value=worst.observed,
         threshold=worst.nominal,
-        sentence=f"The {worst.nominal:.0%} interval, the furthest off, held {worst.observed:.1%} of outcomes: {far}.",
+        sentence=f"The {worst.nominal * 100:.0f} % interval, the furthest off, "
+        f"held {worst.observed * 100:.1f} % of outcomes: {far}.",
     )
 
 

@@ -73,7 +73,8 @@ def _common_days(pair: PairedComparison, limits: Thresholds) -> GateCheck:
         passed=pair.days >= limits.min_days and pair.share_of_days >= limits.min_common_days_share,
         value=float(pair.days),
         threshold=float(limits.min_days),
-        sentence=f"Challenger and champion share {pair.days} days, {pair.share_of_days:.0%} of the challenger's.",
+        sentence=f"Challenger and champion share {pair.days} days, "
+        f"{pair.share_of_days * 100:.0f} % of the challenger's.",
     )
 
 
