@@ -1,11 +1,13 @@
 """Delta on a real folder: races, compaction, plain frames, and a folder that cannot be used."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from alphamill.adapters import delta
 from alphamill.adapters.delta import DeltaBarStore, read_frame, write_frame
 from alphamill.adapters.delta_tables import open_newest, storage_options
 from alphamill.domain.bars import BAR_KEY
@@ -38,6 +40,47 @@ def test_writers_that_race_store_every_bar_once(tmp_path: Path) -> None:
     assert failures == []
     assert shared.read().equals(market)
     assert shared.version() == 11
+
+
+@pytest.mark.parametrize("already", [0, 1], ids=["create", "append"])
+def test_a_writer_that_comes_between_reading_and_committing_is_not_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, already: int
+) -> None:
+    sessions = by_session(synthetic_market(5, 3, seed=3))
+    ours, theirs = DeltaBarStore(str(tmp_path)), DeltaBarStore(str(tmp_path))
+    for bars in sessions[:already]:
+        ours.append(bars)
+    come_between(monkeypatch, lambda: theirs.append(sessions[already]))
+    assert ours.append(pl.concat(sessions[already:])) == already + 1
+    assert ours.read().equals(pl.concat(sessions).sort(BAR_KEY))
+
+
+def test_a_correction_that_comes_between_is_not_undone_by_accident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = synthetic_market(2, 3, seed=3)
+    ours, theirs = DeltaBarStore(str(tmp_path)), DeltaBarStore(str(tmp_path))
+    ours.append(bars)
+    come_between(monkeypatch, lambda: theirs.append(bars.head(1).with_columns(volume=pl.lit(1.0))))
+    assert ours.append(bars.tail(1).with_columns(volume=pl.lit(2.0))) == 2
+    assert ours.read()["volume"].to_list() == [1.0, *bars["volume"][1:-1], 2.0]
+
+
+def come_between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let another writer `act` once, right after the store has read and before it commits."""
+    waiting = [act]
+
+    def after(read: Callable[..., object]) -> Callable[..., object]:
+        def reading(*args: object) -> object:
+            found = read(*args)
+            if waiting and (found is None or isinstance(found, tuple)):
+                waiting.pop()()
+            return found
+
+        return reading
+
+    monkeypatch.setattr(delta, "_changes", after(delta._changes))
+    monkeypatch.setattr(delta, "open_newest", after(delta.open_newest))
 
 
 def test_a_store_sees_what_another_one_wrote(tmp_path: Path) -> None:

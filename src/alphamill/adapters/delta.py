@@ -11,6 +11,7 @@ from alphamill.adapters.delta_tables import (
     StoreErrors,
     compact,
     compare_and_swap,
+    create,
     open_newest,
     open_table,
     read_frame,
@@ -113,9 +114,7 @@ class DeltaBarStore:
     def _append_once(self, rows: pl.DataFrame) -> int:
         table = self._newest()
         if table is None:
-            if not rows.is_empty():
-                write_rows(self.uri, rows.sort("ts", "symbol"), mode="append")
-            return 0 if not rows.is_empty() else -1
+            return -1 if rows.is_empty() else create(self.uri, rows.sort("ts", "symbol"))
         changed, corrects = _changes(table, rows)
         if changed.is_empty():
             return int(table.version())

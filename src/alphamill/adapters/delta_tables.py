@@ -29,8 +29,11 @@ def write_frame(uri: str, frame: pl.DataFrame) -> int:
     """
 
     def replace() -> int:
-        write_rows(uri, frame, mode="overwrite", schema_mode="overwrite")
-        return int(open_table(uri, None).version())
+        table = open_newest(uri)
+        if table is None:
+            return create(uri, frame)
+        write_rows(table, frame, mode="overwrite", schema_mode="overwrite")
+        return int(table.version())
 
     return retried(uri, replace)
 
@@ -59,15 +62,28 @@ def compact(table: "DeltaTable") -> None:
         table.update_incremental()
 
 
-def write_rows(target: "str | DeltaTable", frame: pl.DataFrame, *, mode: str, schema_mode: str | None = None) -> None:
+def create(uri: str, frame: pl.DataFrame) -> int:
+    """Make the table with version 0, or fail: never add to one that somebody else made meanwhile."""
+    from deltalake import write_deltalake
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    if "://" not in uri:
+        Path(uri).mkdir(parents=True, exist_ok=True)
+    try:
+        options = storage_options(uri)
+        write_deltalake(uri, frame, mode="error", storage_options=options, commit_properties=compare_and_swap())
+    except DeltaError as error:
+        if open_newest(uri) is None:
+            raise
+        raise CommitFailedError(f"{uri} was created by another writer") from error
+    return 0
+
+
+def write_rows(table: "DeltaTable", frame: pl.DataFrame, *, mode: str, schema_mode: str | None = None) -> None:
+    """Commit rows on top of exactly the version that `table` holds; `CommitFailedError` if that is not the newest."""
     from deltalake import write_deltalake
 
-    options = storage_options(target) if isinstance(target, str) else None
-    if isinstance(target, str) and "://" not in target:
-        Path(target).mkdir(parents=True, exist_ok=True)
-    write_deltalake(
-        target, frame, mode=mode, schema_mode=schema_mode, storage_options=options, commit_properties=compare_and_swap()
-    )
+    write_deltalake(table, frame, mode=mode, schema_mode=schema_mode, commit_properties=compare_and_swap())
 
 
 def compare_and_swap() -> "CommitProperties":
@@ -107,16 +123,15 @@ def storage_options(uri: str) -> dict[str, str]:
 
 
 def retried(uri: str, commit: Callable[[], _T]) -> _T:
+    """Run `commit` until it wins the race; it must read the newest version again each time."""
     from deltalake.exceptions import CommitFailedError
 
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            with StoreErrors(uri):
-                return commit()
-        except StoreUnavailable as error:
-            if not isinstance(error.__cause__, CommitFailedError):
-                raise
     with StoreErrors(uri):
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return commit()
+            except CommitFailedError:
+                continue
         return commit()
 
 
