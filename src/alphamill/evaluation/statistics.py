@@ -36,6 +36,8 @@ def newey_west_t(values: FloatArray, *, horizon_bars: int) -> float | None:
 
     t = mean / sqrt(S / n), S = g0 + 2 sum_{l=1..L} (1 - l/(L+1)) g_l, with autocovariances
     g_l = (1/n) sum_t (x_t - mean)(x_{t-l} - mean): Newey and West (1987); L from `newey_west_lags`.
+    Simulated sums of h shocks without a mean, 1,000 days: |t| > 2 in 6.2 % (h 1), 6.6 % (h 5), 8.2 % (h 21) of runs;
+    8.7 % for 250 days and h 5.
 
     Parameters
     ----------
