@@ -236,7 +236,8 @@ def own_features(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("own_features")
 def test_an_own_feature_reaches_feast_without_a_change_to_the_repo(redis_url: str, tmp_path: Path, symbol: str) -> None:
     FeastFeatureStore(REPO, tmp_path, redis_url).apply()
-    FeastFeatureStore(REPO, tmp_path, redis_url).write_online(row(symbol, DAY1))
+    reader = FeastFeatureStore(REPO, tmp_path, redis_url)
+    reader.write_online(row(symbol, DAY1))
 
     @feature("gap_1", inputs=("open", "close"), warm_up=1)
     def gap_1(w: Prices) -> np.ndarray:  # pragma: no cover - only declared here
@@ -245,7 +246,8 @@ def test_an_own_feature_reaches_feast_without_a_change_to_the_repo(redis_url: st
     store = FeastFeatureStore(REPO, tmp_path, redis_url)
     store.write_offline(row(symbol, DAY1).with_columns(gap_1=0.25))
     assert store.materialize(until=DAY1) == 1  # the same time as before: the new column must arrive all the same
-    assert store.read_online([symbol], ["ret_1", "gap_1"])[symbol].values == {"ret_1": 0.0, "gap_1": 0.25}
+    for reading in (store, reader):
+        assert reading.read_online([symbol], ["ret_1", "gap_1"])[symbol].values == {"ret_1": 0.0, "gap_1": 0.25}
 
 
 def test_feast_says_quickly_that_redis_is_gone_and_works_again_when_it_is_back(
@@ -279,6 +281,48 @@ def test_feast_without_apply_or_offline_table_says_what_to_do(redis_url: str, tm
         store.materialize(until=DAY1)
     with pytest.raises(NotFound, match="write_offline"):
         store.training_rows(row("A", DAY1).select("symbol", "ts"), ["ret_1"])
+
+
+def test_feasts_own_interface_gives_the_same_join_with_a_ttl_and_refuses_what_it_cannot(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pandas as pd
+    from feast import FeatureStore as Feast
+
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    for file in ("feature_store.yaml", "definitions.py"):
+        (repo / file).write_text((REPO / file).read_text().replace("ttl=timedelta(0)", "ttl=timedelta(days=1)"))
+    FeastFeatureStore(repo, tmp_path / "data", redis_url).write_offline(row("A", DAY1, base=1.0))
+
+    # As Feast's command line and a data scientist's notebook open it.
+    monkeypatch.setenv("ALPHAMILL_FEATURES_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ALPHAMILL_REDIS", connection_string(redis_url, 2.0))
+    feast = Feast(repo_path=str(repo))
+    asked = pd.DataFrame({"symbol": "A", "event_timestamp": [DAY1 + DAY, DAY1 + 2 * DAY]})
+    frame = feast.get_historical_features(asked, feast.get_feature_service("model_features"), True).to_df()
+    assert frame["daily_features__ret_1"].fillna(-1.0).tolist() == [1.0, -1.0]
+    with pytest.raises(ValueError, match="event_timestamp"):
+        feast.get_historical_features("SELECT 1", ["daily_features:ret_1"])
+
+
+def test_the_backtests_table_knows_nothing_after_its_clock() -> None:
+    class Clock:
+        at = DAY1
+
+        def now(self) -> dt.datetime:
+            return self.at
+
+    clock = Clock()
+    table = FeatureTable(pl.concat([row("A", DAY1 + i * DAY, base=float(i)) for i in range(3)]), clock)
+    for at, expected in [(DAY1, 0.0), (DAY1 + 2 * DAY - dt.timedelta(microseconds=1), 1.0), (DAY1 + 9 * DAY, 2.0)]:
+        clock.at = at
+        assert table.read_online(["A"], ["ret_1"])["A"].values == {"ret_1": expected}
+    clock.at = DAY1 - DAY
+    assert table.read_online(["A"], ["ret_1"]) == {}
+    assert (table.materialize(until=DAY1 - DAY), table.materialize(until=DAY1)) == (0, 1)
+    entities = pl.DataFrame({"symbol": "A", "ts": pl.Series([DAY1 + DAY, DAY1 - DAY], dtype=UTC_TS)})
+    assert table.training_rows(entities, ["ret_1"])["ret_1"].to_list() == [1.0, None]
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ class FeastFeatureStore:
 
     def training_rows(self, entities: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
         """`entities` (symbol, ts, any others) in their order with the features as known at ts; null where unknown."""
-        require_declared(features, self._features())
+        self._require(features)
         if not self._offline.exists():
             raise NotFound(f"no offline features at {self._offline}.", remedy="Run write_offline first.")
         asked = entities.select("symbol", pl.col("ts").alias("event_timestamp")).with_row_index("row")
@@ -199,11 +199,18 @@ class FeastFeatureStore:
             self._declared = tuple(feature.name for feature in view.features)
         return self._declared
 
+    def _require(self, features: Sequence[str]) -> None:
+        if not set(features) <= set(self._features()):
+            # Another process may have applied since.
+            self._store.refresh_registry()
+            self._declared = ()
+        require_declared(features, self._features())
+
     def _read(
         self, symbols: Sequence[str], features: Sequence[str]
     ) -> dict[str, tuple[dt.datetime, dict[str, float | None]]]:
         """Rows that Redis has, nulls included."""
-        require_declared(features, self._features())
+        self._require(features)
         if not symbols:
             return {}
         with self._redis_errors():
