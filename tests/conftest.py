@@ -103,11 +103,13 @@ def forecaster_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def forecaster_ports(runtime: Runtime, forecaster_dir: Path) -> tuple[int, int]:
     """REST and gRPC port of our KServe server with the tiny model, version 1; one server per session."""
+    from alphamill.adapters.kserve import ready
+
     http_port, grpc_port = free_port(), free_port()
     options = ["--model-dir", str(forecaster_dir), "--model-version", "1", "--host", "127.0.0.1"]
     options += ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
     child = runtime.start("test-forecaster", [sys.executable, "-m", "serving.forecaster", *options])
-    children.wait_ready(child, lambda: _answers(f"http://127.0.0.1:{http_port}"), timeout_secs=120)
+    children.wait_ready(child, lambda: ready(f"http://127.0.0.1:{http_port}"), timeout_secs=120)
     return http_port, grpc_port
 
 
@@ -115,12 +117,3 @@ def forecaster_ports(runtime: Runtime, forecaster_dir: Path) -> tuple[int, int]:
 def forecaster_url(forecaster_ports: tuple[int, int]) -> str:
     """Base URL of that server; the model is called `forecaster`."""
     return f"http://127.0.0.1:{forecaster_ports[0]}"
-
-
-def _answers(url: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(f"{url}/v2/health/ready", timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False

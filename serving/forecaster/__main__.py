@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alphamill.adapters.onnx import OnnxForecaster
 from alphamill.errors import AlphamillError
+from serving.forecaster.answers import warm_up
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         forecaster = OnnxForecaster(options.model_dir, version=options.model_version)
-        # Imported late: kserve takes seconds, and a bad folder is refused without it.
+        warm_up(forecaster)
+        # Imported late: kserve takes seconds, and a bad model is refused without it.
         from serving.forecaster.model import ForecasterModel
         from serving.forecaster.server import ForecasterServer
 

@@ -9,13 +9,13 @@ from kserve.errors import InferenceError, InvalidInput
 
 from alphamill.adapters.onnx import OnnxForecaster
 from alphamill.domain.signature import FloatMatrix
-from alphamill.errors import AlphamillError, InvalidConfig
+from alphamill.errors import AlphamillError
+from serving.forecaster.answers import answer, warm_up
 
 INPUT = "features"
 OUTPUTS = ("mean", "std")
 #: Parameter of the input tensor: the sender's column names, comma separated. Checked when it is sent.
 COLUMNS = "columns"
-FLOAT32_BYTES = 4
 
 
 class ForecasterModel(Model):  # type: ignore[misc]
@@ -24,11 +24,6 @@ class ForecasterModel(Model):  # type: ignore[misc]
     Wrong names, order (when the sender names its columns), count, type, NaN and infinity are answered with
     status 400 (INVALID_ARGUMENT) and the expected features in order; an answer of the graph that is not
     finite with std above zero is never sent: status 500.
-
-    Raises
-    ------
-    InvalidConfig
-        On `load`: the graph does not answer a warm-up question with finite numbers.
     """
 
     def __init__(self, name: str, forecaster: OnnxForecaster) -> None:
@@ -37,12 +32,8 @@ class ForecasterModel(Model):  # type: ignore[misc]
         self.signature = forecaster.signature()
 
     def load(self) -> bool:
-        try:
-            self._answer(np.zeros((2, len(self.signature.features)), dtype=np.float32))
-        except (AlphamillError, InferenceError) as error:
-            raise InvalidConfig(
-                f"the model fails its warm-up: {error}", field="model.onnx", remedy="Deploy another version."
-            ) from error
+        """Ready only after a question was answered well; raises `InvalidConfig` otherwise."""
+        warm_up(self._forecaster)
         self.ready = True
         return True
 
@@ -70,15 +61,9 @@ class ForecasterModel(Model):  # type: ignore[misc]
 
     def _answer(self, matrix: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
         try:
-            mean, std = self._forecaster.predict(matrix)
+            return answer(self._forecaster, matrix)
         except AlphamillError as error:
             raise InferenceError(str(error)) from error
-        n = (len(matrix),)
-        if mean.shape != n or std.shape != n or not (np.isfinite(mean).all() and np.isfinite(std).all()):
-            raise InferenceError(f"the model's answer has another length than {n[0]} or is not finite.")
-        if not (std > 0).all():
-            raise InferenceError("the model answered a std that is not above zero.")
-        return mean, std
 
     def _matrix(self, request: InferRequest) -> FloatMatrix:
         if [tensor.name for tensor in request.inputs] != [INPUT]:

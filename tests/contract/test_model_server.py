@@ -1,5 +1,6 @@
 """What every `ModelServer` does: the fake in process, and children of the embedded runtime."""
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,18 +59,44 @@ def served(request: pytest.FixtureRequest, registry: InMemoryModelRegistry, tmp_
         return
     runtime: Runtime = request.getfixturevalue("runtime")
     local = LocalModelServer(registry, runtime.home)
-    asked: list[V2Forecaster] = []
+    asked: dict[str, V2Forecaster] = {}
 
     def ask(service: str) -> Forecaster:
-        asked.append(V2Forecaster(runtime.home, service, timeout_secs=20))
-        return asked[-1]
+        return asked.setdefault(service, V2Forecaster(runtime.home, service, timeout_secs=20))
 
     yield Served(local, ask)
-    for forecaster in asked:
+    for forecaster in asked.values():
         forecaster.close()
     for child in runtime.children():
         if child.name.startswith("contract-"):
             children.stop(child)
+
+
+def eventually(condition: Callable[[], bool], timeout_secs: float = 20.0) -> bool:
+    deadline = time.monotonic() + timeout_secs
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@contextlib.contextmanager
+def asking(served: Served, service: str) -> Iterator[list[tuple[str, float]]]:
+    """Ask all the time in a thread; yields the growing list of (version, mean)."""
+    answers: list[tuple[str, float]] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(0.02):
+            answers.extend((f.model_version, round(f.mean, 4)) for f in served.ask(service).forecast([SNAPSHOT]))
+
+    with ThreadPoolExecutor(1) as pool:
+        questions = pool.submit(ask)
+        try:
+            assert eventually(lambda: bool(answers))
+            yield answers
+        finally:
+            stop.set()
+        questions.result()
 
 
 def test_deploy_switch_rollback_and_stop(served: Served, register: Register) -> None:
@@ -92,12 +120,13 @@ def test_deploy_switch_rollback_and_stop(served: Served, register: Register) -> 
     assert served.ask(service).forecast([SNAPSHOT])[0].model_version == "1"
 
     other_features = ("vol_21", "rsi_14", "ret_1")
-    third = served.server.deploy(register(bias=3.0, features=other_features), service)
+    with asking(served, service) as answers:
+        third = served.server.deploy(register(bias=3.0, features=other_features), service)
+        assert eventually(lambda: ("3", 3.1) in answers)
+    assert set(answers) == {("1", 1.14), ("3", 3.1)}, "no question fails, each answer belongs to its version"
+    assert answers == sorted(answers), "never back to the old one"
     assert served.server.deployment(service) == third
-    asks = served.ask(service)
-    assert asks.signature().features == other_features
-    answer = asks.forecast([SNAPSHOT])[0]
-    assert (answer.mean, answer.model_version) == (pytest.approx(3.1), "3")
+    assert served.ask(service).signature().features == other_features
 
     served.server.stop(service)
     with pytest.raises(NotFound):
@@ -155,45 +184,12 @@ def test_forecaster_outlives_the_step_that_deployed_it_and_its_death_is_seen(
 
     child = next(child for child in runtime.children() if child.name.startswith(service))
     os.kill(child.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while child.alive and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert eventually(lambda: not child.alive)
     assert server.deployment(service).status == "unreachable"
     with pytest.raises(Unavailable):
         asks.forecast([SNAPSHOT])
     asks.close()
     server.stop(service)
-
-
-def test_no_question_fails_while_the_version_switches(
-    runtime: Runtime, registry: InMemoryModelRegistry, register: Register
-) -> None:
-    service = "contract-switch"
-    server = LocalModelServer(registry, runtime.home)
-    server.deploy(register(bias=1.0), service)
-    second = register(bias=2.0, features=("vol_21", "rsi_14", "ret_1"))
-    asks = V2Forecaster(runtime.home, service, timeout_secs=20)
-    answers, stop = [], threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            answers.extend((f.model_version, round(f.mean, 4)) for f in asks.forecast([SNAPSHOT]))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        server.deploy(second, service)
-        before = len(answers)
-        deadline = time.monotonic() + 20
-        while len(answers) < before + 20 and asking.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-    finally:
-        stop.set()
-        asking.join()
-    asks.close()
-    server.stop(service)
-    assert set(answers) == {("1", 1.14), ("2", 2.1)}, "each answer belongs to its version"
-    assert answers == sorted(answers), "never back to the old one"
 
 
 def test_damaged_deployment_file_is_reported(runtime: Runtime) -> None:

@@ -2,12 +2,13 @@
 
 import contextlib
 import datetime as dt
+import http.client
 import re
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-
-import httpx
+from urllib.parse import urlsplit
 
 from alphamill.adapters import deployments
 from alphamill.adapters.deployments import LocalDeployment
@@ -18,7 +19,7 @@ from alphamill.embedded import children, free_port
 from alphamill.errors import AlphamillError, NotFound, Unavailable
 from alphamill.ports import ModelRegistry
 
-__all__ = ["LocalModelServer", "V2Forecaster"]
+__all__ = ["LocalModelServer", "V2Forecaster", "ready"]
 
 READY_SECS: Final = 90.0
 PROBE_SECS: Final = 2.0
@@ -67,7 +68,7 @@ class LocalModelServer:
     def deployment(self, service: str) -> Deployment:
         """See `ports.ModelServer`; the status is "deployed", or "unreachable" when it does not answer ready."""
         found = deployments.read(self._home, service)
-        answers = found.child.alive and _ready(found.deployment.url)
+        answers = found.child.alive and ready(found.deployment.url)
         return found.deployment.model_copy(update={"status": "deployed" if answers else "unreachable"})
 
     def stop(self, service: str) -> None:
@@ -95,7 +96,7 @@ class LocalModelServer:
             f"{service}-{version.version}-{port}", _command(version, service, folder, port), home=self._home
         )
         try:
-            children.wait_ready(child, lambda: _ready(url), timeout_secs=self._ready_secs)
+            children.wait_ready(child, lambda: ready(url), timeout_secs=self._ready_secs)
             _smoke(url, version, service)
             deployment = Deployment(
                 service=service,
@@ -124,12 +125,17 @@ def _command(version: ModelVersion, service: str, folder: Path, port: int) -> li
     return [sys.executable, "-m", "serving.forecaster", *arguments]
 
 
-def _ready(url: str) -> bool:
+def ready(url: str) -> bool:
+    """True when a v2 server at `url` says so. A bare connection: it is asked many times while a server starts."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PROBE_SECS)
     try:
-        answer = httpx.get(f"{url}/v2/health/ready", timeout=PROBE_SECS, trust_env=False)
-    except httpx.HTTPError:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
-    return answer.status_code == httpx.codes.OK
+    finally:
+        connection.close()
 
 
 def _smoke(url: str, version: ModelVersion, service: str) -> None:

@@ -64,15 +64,16 @@ class V2Forecaster:
         ForecasterUnavailable
             Nothing is deployed, or it does not answer as a forecaster.
         """
-        return self._current().signature
+        return self._at(self._url()).signature
 
     def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> list[Forecast]:
         """See `ports.Forecaster`; raises `InvalidFeatures` before asking, `ForecasterUnavailable` after."""
         if not snapshots:
             return []
         for attempt in range(1, ATTEMPTS + 1):
-            known = self._current()
+            url = self._url()
             try:
+                known = self._at(url)
                 mean, std = self._ask(known, feature_matrix(known.signature, snapshots))
                 return to_forecasts(known.signature, snapshots, mean, std)
             except _Switched as error:
@@ -81,7 +82,7 @@ class V2Forecaster:
                     raise ForecasterUnavailable(str(error), remedy="Wait for the deployment to settle.") from error
             except ForecasterUnavailable:
                 # A switch stops the old server; its successor is asked instead.
-                if attempt == ATTEMPTS or self._url() == known.url:
+                if attempt == ATTEMPTS or self._url() == url:
                     raise
         raise AssertionError("unreachable")
 
@@ -91,8 +92,7 @@ class V2Forecaster:
         except NotFound as error:
             raise ForecasterUnavailable(str(error), remedy="Deploy a model first: alphamill train.") from error
 
-    def _current(self) -> _Known:
-        url = self._url()
+    def _at(self, url: str) -> _Known:
         known = self._known
         if known is None or known.url != url:
             known = _Known(url, self._read_signature(url))
