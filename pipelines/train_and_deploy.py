@@ -23,6 +23,7 @@ def train_and_deploy(
     best = {name: tuned.outputs[name] for name in ("run_id", "params", "trials")}
     model = train_model(**best, **data, seed=seed)
     judged = backtest_model(**best, **data, features_version=features_version, seed=seed)
+    judged.after(model)  # training notes the champion that the backtest measures beside the model
     registered = register_model(model_dir=model.output, summary_path=judged.output)
     with dsl.If(registered.outputs["accepted"] == True, name="accepted"):  # noqa: E712 kfp builds a condition
         deploy_model()

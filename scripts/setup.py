@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -16,10 +17,9 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
-from alphamill.embedded.guard import die_with_parent  # noqa: E402
-from alphamill.embedded.parent import exit_with_parent  # noqa: E402
+# By path: their packages import what is not installed yet.
+GUARD = runpy.run_path(str(ROOT / "src" / "alphamill" / "embedded" / "guard.py"))
+PARENT = runpy.run_path(str(ROOT / "src" / "alphamill" / "cli" / "parent.py"))
 
 UV = "uv==0.13.9"
 EXTRAS = "embedded,pipeline,trainer,forecaster,controller,dev"
@@ -52,7 +52,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
         cwd=ROOT,
         env=env,
         check=False,
-        preexec_fn=lambda: die_with_parent(own),  # one thread: nothing can hold a lock
+        preexec_fn=lambda: GUARD["die_with_parent"](own),  # one thread: nothing can hold a lock
     )
     if done.returncode:
         print(f"Set-up failed: {' '.join(map(str, command))} (exit {done.returncode}).", file=sys.stderr)
@@ -93,7 +93,7 @@ def install() -> None:
 def main() -> None:
     # An exception, not a sudden death: subprocess.run then ends the child it waits for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    exit_with_parent()
+    PARENT["exit_with_parent"]()
     with LOCK.open() as turn:  # two calls at once take turns
         fcntl.flock(turn, fcntl.LOCK_EX)
         if stamped() == wanted():

@@ -55,7 +55,7 @@ def test_error_of_a_step_keeps_its_class_and_names_the_step(tmp_path: Path) -> N
     ("how", "words"), [("divide", "ZeroDivisionError: division by zero"), ("exit", "ended without an exception")]
 )
 def test_crash_of_a_step_says_what_happened(tmp_path: Path, how: str, words: str) -> None:
-    with pytest.raises(AlphamillError, match=f"step check-small failed: .*{words}") as caught:
+    with pytest.raises(AlphamillError, match=rf"step check-small failed: .*{words}") as caught:
         run(tmp_path, how)
     assert type(caught.value) is AlphamillError
 

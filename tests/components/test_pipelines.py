@@ -15,7 +15,9 @@ STEPS = {
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    return {path.stem: next(yaml.safe_load_all(path.read_text())) for path in compile_all(tmp_path_factory.mktemp("yaml"))}
+    return {
+        path.stem: next(yaml.safe_load_all(path.read_text())) for path in compile_all(tmp_path_factory.mktemp("yaml"))
+    }
 
 
 def test_every_pipeline_of_the_folder_is_compiled(compiled: dict[str, dict]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from alphamill.cli import demo, doctor, explain, pipeline, portfolio, serve, stages, trading
 from alphamill.cli.console import show_error
+from alphamill.cli.parent import exit_with_parent
 from alphamill.errors import AlphamillError
 
 DEBUG = "ALPHAMILL_DEBUG"
@@ -45,8 +46,6 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command; an `AlphamillError` becomes its exit code and a message without a traceback."""
-    from alphamill.embedded.parent import exit_with_parent
-
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     exit_with_parent()

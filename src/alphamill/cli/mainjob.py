@@ -15,7 +15,7 @@ from alphamill.cli.jobs import refresh_features, train_and_deploy
 from alphamill.cli.portfolio import record_table
 from alphamill.cli.progress import StageProgress
 from alphamill.cli.replaying import replay_bars, split_sessions, start_controller
-from alphamill.cli.trading import summary_table
+from alphamill.cli.trading import comparison
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.progress import PROGRESS_FILE
 from alphamill.embedded import Runtime
@@ -82,7 +82,7 @@ def _summarise(console: Console, result: DemoResult) -> None:
     path = Path(result.trained["summary_path"])
     summary = EvaluationSummary.model_validate_json(path.read_text())
     verdict = GateVerdict.model_validate_json((path.parent / VERDICT).read_text())
-    console.print(summary_table(summary))
+    console.print(comparison(summary))
     console.print(f"[bold]gate[/] {result.trained['model_id']}: {verdict.summary}")
     console.print(record_table(result.record))
 

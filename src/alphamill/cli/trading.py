@@ -10,7 +10,6 @@ from alphamill.cli.stages import Seed
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from alphamill.evaluation.performance import Performance
     from alphamill.evaluation.summary import EvaluationSummary
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Version number or alias in the registry.")]
@@ -38,7 +37,7 @@ def backtest(model: Model = "champion", seed: Seed = 0, portfolio: PortfolioFile
     bars, features, training = (bar_store(settings, table).version() for table in ("bars", "features", "training"))
     run = f"backtest-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
     path = Path(backtest_model(run, params, card.trials, bars, features, training, card.horizon_bars, seed))
-    out().print(summary_table(EvaluationSummary.model_validate_json(path.read_text())))
+    out().print(comparison(EvaluationSummary.model_validate_json(path.read_text())))
     out().print(f"summary {path}", soft_wrap=True)
 
 
@@ -61,25 +60,14 @@ def replay(
     out().print(f"its ledger: ALPHAMILL_HOME={home} alphamill explain ORDER_ID", soft_wrap=True)
 
 
-def summary_table(summary: "EvaluationSummary") -> "Table":
+def comparison(summary: "EvaluationSummary") -> "Table":
     """The model's row above the baselines': same days, same costs."""
     from rich.table import Table
 
-    table = Table("", "return", "Sharpe", "max drawdown", "turnover/year", "RankIC", title="out of sample, after costs")
-    ranks = {name: scores.rank_ic.mean for name, scores in summary.baseline_forecasts.items()}
-    ranks[summary.architecture] = summary.forecast.rank_ic.mean
-    for name, earned in {summary.architecture: summary.performance, **summary.baselines}.items():
-        table.add_row(name, *_cells(earned), "-" if ranks.get(name) is None else f"{ranks[name]:+.4f}")
+    from alphamill.evaluation.summary_table import summary_table
+
+    header, *rows = summary_table(summary)
+    table = Table(*header, title="Out of sample, after costs")
+    for row in rows:
+        table.add_row(*row)
     return table
-
-
-def _cells(earned: "Performance") -> tuple[str, ...]:
-    def number(value: float | None, form: str) -> str:
-        return "-" if value is None else format(value, form)
-
-    return (
-        number(earned.total_return, "+.1%"),
-        number(earned.sharpe, ".2f"),
-        number(earned.max_drawdown, ".1%"),
-        number(earned.turnover_per_year, ".1f"),
-    )

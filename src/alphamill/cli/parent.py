@@ -2,7 +2,7 @@
 
 `make demo` is a chain: make -> sh -> bash -> alphamill. A signal sent to one link does not reach the others, so
 the last link watches all of them up to the one named in `EXIT_WITH_PARENT`. Standard library only: the
-set-up script runs this before anything is installed.
+set-up script runs this file before anything is installed.
 """
 
 import os

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.embedded import parent
+from alphamill.cli import parent
 
 CHAIN = """
 import os, subprocess, sys
@@ -19,7 +19,7 @@ with open(pids, "a") as file:
     print(os.getpid(), file=file, flush=True)
 if depth:
     sys.exit(subprocess.call([sys.executable, __file__, str(depth - 1), pids]))
-from alphamill.embedded.parent import EXIT_WITH_PARENT, exit_with_parent
+from alphamill.cli.parent import EXIT_WITH_PARENT, exit_with_parent
 assert exit_with_parent() and EXIT_WITH_PARENT not in os.environ
 with open(pids, "a") as file:
     print("watching", file=file, flush=True)

@@ -1,0 +1,145 @@
+"""What a person sees: help without weight, errors without tracebacks, a ledger one can read and stop."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alphamill.adapters.sql import SqlLedger
+from alphamill.cli import __main__ as cli
+from alphamill.domain.decisions import TradingState
+from alphamill.domain.orders import Order
+from alphamill.domain.portfolios import load_portfolio
+from alphamill.errors import AlphamillError, InvalidConfig, NotFound
+from alphamill.settings import load_settings
+
+HEAVY = ("deltalake", "fastapi", "feast", "httpx", "kfp", "kserve", "mlflow", "numpy", "pandas", "polars", "pydantic")
+COMMANDS = [
+    ["demo"], ["ingest"], ["features"], ["train"], ["pipeline", "compile"], ["serve", "forecaster"],
+    ["serve", "controller"], ["backtest"], ["replay"], ["explain"], ["portfolio", "status"], ["portfolio", "halt"],
+    ["portfolio", "reduce"], ["portfolio", "resume"], ["doctor"],
+]  # fmt: skip
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(cli.app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def state() -> TradingState:
+    settings = load_settings()
+    ledger = SqlLedger(settings.ledger_url)
+    try:
+        return ledger.load(load_portfolio(settings.portfolios[0])).state
+    finally:
+        ledger.close()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.argv = ['alphamill', '--help']\n"
+        "from alphamill.cli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        f"loaded = [name for name in {(*HEAVY, 'ray', 'redis', 'sqlalchemy', 'torch')!r} if name in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(words[0] in done.stdout for words in COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_command_explains_itself(words: list[str]) -> None:
+    help_text = invoke(*words, "--help")
+    assert "Usage:" in help_text
+    assert len(help_text.splitlines()) > 5
+
+
+def test_status_shows_state_money_and_positions(filled_order: Order) -> None:
+    text = invoke("portfolio", "status")
+    for words in ("ACTIVE", "99,000.00 USD", "1.00 % from 100,000.00", "IBM 40 @ 201.10", "none", "forecaster-3"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [("halt", TradingState.HALTED), ("reduce", TradingState.REDUCING), ("resume", TradingState.ACTIVE)],
+)
+def test_state_is_set_with_nothing_but_the_ledger_running(
+    filled_order: Order, command: str, expected: TradingState
+) -> None:
+    text = invoke("portfolio", command, "--reason", "because")
+    assert state() is expected
+    assert f"-> {expected.value}" in text
+    assert "because" in invoke("portfolio", "status")
+
+
+def test_portfolio_can_be_halted_before_it_ever_traded(home: Path) -> None:
+    invoke("portfolio", "halt")
+    assert state() is TradingState.HALTED
+
+
+def test_unknown_portfolio_names_those_there_are(home: Path) -> None:
+    with pytest.raises(NotFound, match=r"'other' is not configured \(known: demo\)"):
+        invoke("portfolio", "status", "--portfolio", "other")
+
+
+def test_explain_goes_back_from_the_order_to_the_data(filled_order: Order) -> None:
+    text = invoke("explain", filled_order.id)
+    for words in (
+        f"{filled_order.id}: buy 40 IBM, filled",
+        "target 8.0 % of NAV",
+        "2013-03-01 14:30:00+00:00  40 @ 201.10",
+        "dec_1 at 2013-02-28 21:00:00+00:00 (model, ACTIVE)",
+        "weight 0.0000 -> 0.0800",
+        "max_turnover: shrink MAX_TURNOVER by a tenth",
+        "mean 21.00 bps, std 200.00 bps, confidence 0.542",
+        "as of 2013-02-28 21:00:00+00:00",
+        "rsi_14 = 55.5",
+        "forecaster-3",
+        "run run42",
+        "data version bars@7",
+    ):
+        assert words in text
+    assert "44.4" not in text
+    assert "not about IBM" not in text
+
+
+def test_explain_of_an_unknown_order_is_not_found(filled_order: Order) -> None:
+    with pytest.raises(NotFound, match="ord_nothing"):
+        invoke("explain", "ord_nothing")
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, raised: BaseException, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["alphamill", *arguments, "doctor"])
+    monkeypatch.setattr("alphamill.settings.load_settings", lambda: (_ for _ in ()).throw(raised))
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_error_becomes_its_exit_code_and_three_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = InvalidConfig("the port is 0.", field="ALPHAMILL_PORT", remedy="Take another.")
+    assert run_main(monkeypatch, error) == error.exit_code == 2
+    said = capsys.readouterr().err
+    assert [line.split()[0] for line in said.splitlines()] == ["error", "field", "remedy"]
+    assert "Traceback" not in said
+
+
+def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_main(monkeypatch, KeyboardInterrupt()) == 130
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cli.DEBUG, "")
+    with pytest.raises(AlphamillError, match="the port"):
+        run_main(monkeypatch, InvalidConfig("the port is 0."), "--debug")
