@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
         await engine.start()
         yield
         await engine.stop()
+        made.close()
 
     app = FastAPI(
         title="Alphamill controller",

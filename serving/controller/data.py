@@ -4,6 +4,7 @@ import polars as pl
 from fastapi import APIRouter
 
 from alphamill.domain.bars import RAW_BAR_SCHEMA
+from alphamill.errors import AlphamillError
 from serving.controller.deps import WithParts
 from serving.controller.models import BarIn, Done
 from serving.controller.problems import PROBLEMS
@@ -16,6 +17,11 @@ def store_bar(bar: BarIn, parts: WithParts) -> Done:
     """Validate the bar and make it durable. The same bar again changes nothing; another value corrects it."""
     row = bar.model_dump()
     row["session"] = row.pop("date")
-    parts.live.accept(pl.DataFrame([row], schema=RAW_BAR_SCHEMA))
+    parts.metrics.bars_received.labels("api").inc()
+    try:
+        parts.live.accept(pl.DataFrame([row], schema=RAW_BAR_SCHEMA))
+    except AlphamillError as error:
+        parts.metrics.bars_refused.labels(error.code).inc()
+        raise
     parts.engine.wake()
     return Done(message="Data stored successfully")

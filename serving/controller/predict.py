@@ -28,5 +28,6 @@ def predict(asked: PredictIn, parts: WithParts) -> Prediction:
         )
     values = dict(zip(expected, asked.features, strict=True))
     snapshot = FeatureSnapshot(asked.symbol, dt.datetime.now(dt.UTC), values)
-    forecast = parts.forecaster.forecast([snapshot])[0]
+    with parts.metrics.forecast_secs.time():
+        forecast = parts.forecaster.forecast([snapshot])[0]
     return Prediction(prediction=forecast.mean, confidence=forecast.confidence)

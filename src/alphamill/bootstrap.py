@@ -4,7 +4,7 @@ Adapters are imported inside the functions: asking for the ledger must not load 
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,22 +12,25 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
+from alphamill.errors import InvalidConfig
 from alphamill.ports import (
     BarStore,
     Clock,
     EventBus,
     FeatureStore,
     Forecaster,
-    Ledger,
     MarketFeed,
     ModelRegistry,
     ModelServer,
-    Notifier,
 )
 from alphamill.settings import Settings
 
 if TYPE_CHECKING:
     from alphamill.adapters.brokers.paper import PaperBroker
+    from alphamill.adapters.notify import AppriseNotifier
+    from alphamill.adapters.sql.journal import SqlBarJournal
+    from alphamill.adapters.sql.ledger import SqlLedger
+    from alphamill.adapters.v2 import V2Forecaster
     from alphamill.controller.live import BarDoor, LiveTrading
     from alphamill.controller.loop import FeatureRefresh
     from alphamill.domain.history import BarHistory
@@ -78,14 +81,14 @@ def model_server(settings: Settings) -> ModelServer:
     return LocalModelServer(model_registry(settings), settings.home.resolve())
 
 
-def forecaster(settings: Settings) -> Forecaster:
+def forecaster(settings: Settings) -> "V2Forecaster":
     """Asks whatever version is deployed under the model's name at that moment."""
     from alphamill.adapters.v2 import V2Forecaster
 
     return V2Forecaster(settings.home.resolve(), settings.model_name, settings.forecast_timeout_secs)
 
 
-def ledger(settings: Settings) -> Ledger:
+def ledger(settings: Settings) -> "SqlLedger":
     from alphamill.adapters.sql.ledger import SqlLedger
 
     return SqlLedger(settings.ledger_url)
@@ -97,14 +100,28 @@ def event_bus(settings: Settings) -> EventBus:
     return RedisEventBus(settings.redis_url)
 
 
-def notifier(settings: Settings) -> Notifier:
+def notifier(settings: Settings, on_failure: Callable[[], object] = lambda: None) -> "AppriseNotifier":
     from alphamill.adapters.notify import AppriseNotifier
 
-    return AppriseNotifier(settings.notify_urls)
+    return AppriseNotifier(settings.notify_urls, on_failure=on_failure)
 
 
 def portfolios(settings: Settings) -> list[PortfolioSpec]:
-    return [load_portfolio(path) for path in settings.portfolios]
+    """The configured portfolios; `InvalidConfig` when two share a name or keep different calendars."""
+    specs = [load_portfolio(path) for path in settings.portfolios]
+    needs = {
+        "at least one": len(specs) > 0,
+        "names of their own": len({spec.name for spec in specs}) == len(specs),
+        "one calendar": len({spec.universe.calendar for spec in specs}) <= 1,
+    }
+    for what, met in needs.items():
+        if not met:
+            raise InvalidConfig(
+                f"the portfolios {[spec.name for spec in specs]} need {what}.",
+                field="ALPHAMILL_PORTFOLIOS",
+                remedy="Run another controller for portfolios of another calendar.",
+            )
+    return specs
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +130,19 @@ class ControllerParts:
 
     live: "LiveTrading"
     bus: EventBus
-    ledger: Ledger
+    ledger: "SqlLedger"
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer
+    journal: "SqlBarJournal"
+    notifier: "AppriseNotifier"
     metrics: "Metrics"
+
+    def close(self) -> None:
+        """Let messages under way go out, then release the databases."""
+        self.notifier.close()
+        self.journal.close()
+        self.ledger.close()
 
 
 def controller_parts(settings: Settings) -> ControllerParts:
@@ -137,7 +162,8 @@ def controller_parts(settings: Settings) -> ControllerParts:
     bar_clock = BarClock()
     clock: Clock = bar_clock if settings.clock == "bars" else SystemClock()
     metrics = Metrics(CollectorRegistry())
-    books, asks, tells = ledger(settings), forecaster(settings), notifier(settings)
+    books, asks = ledger(settings), forecaster(settings)
+    tells, journal = notifier(settings, metrics.notification_failures.inc), SqlBarJournal(settings.ledger_url)
     brokers = [paper_broker(settings, spec) for spec in specs]
     store, history = feature_store(settings), BarHistory()
     controllers = [
@@ -155,14 +181,24 @@ def controller_parts(settings: Settings) -> ControllerParts:
     )
     live = LiveTrading(
         door=bar_door(specs),
-        journal=SqlBarJournal(settings.ledger_url),
+        journal=journal,
         store=bar_store(settings),
         loop=loop,
         ledger=books,
         clock=clock,
     )
     registry = model_registry(settings)
-    return ControllerParts(live, event_bus(settings), books, asks, registry, model_server(settings), metrics)
+    return ControllerParts(
+        live=live,
+        bus=event_bus(settings),
+        ledger=books,
+        forecaster=asks,
+        registry=registry,
+        model_server=model_server(settings),
+        journal=journal,
+        notifier=tells,
+        metrics=metrics,
+    )
 
 
 def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":

@@ -212,6 +212,10 @@ class PortfolioController:
     def _trip(self, record: PortfolioRecord, market: Market) -> TradingState:
         state, reason = next_state(risk_context(self.spec, record, market, record.state))
         if state is not record.state:
+            # A person may have halted since the record was read; a rule must not soften that.
+            now = self._ledger.load(self.spec).state
+            if now is not record.state:
+                return now
             self._ledger.set_state(self.spec.name, state, reason, market.ts)
             self._tell(state_changed(self.spec.name, record.state, state, reason))
         return state
