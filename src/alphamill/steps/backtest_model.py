@@ -26,7 +26,7 @@ from alphamill.evaluation.baselines import (
 from alphamill.evaluation.performance import Performance, performance
 from alphamill.evaluation.summary import MODEL, EvaluationSummary
 from alphamill.settings import Settings
-from alphamill.steps.run_folder import CHAMPION, CHAMPION_SUMMARY, SUMMARY, load_dataset, nav_file, run_folder
+from alphamill.steps.run_folder import CHAMPION, CHAMPION_SUMMARY, SUMMARY, WEIGHTS, load_dataset, nav_file, run_folder
 from alphamill.steps.step import begin, data_version, finish
 from alphamill.steps.windows import evaluation_windows
 from alphamill.training import Dataset, ModelParams, parse_params, walk_forward_forecasts
@@ -82,19 +82,20 @@ def backtest_model(
 def _evaluate(ground: _Ground, folder: Path, run_id: str, chosen: ModelParams, trials: int) -> EvaluationSummary:
     panel, linear = ground.panel(chosen), ground.panel(ModelParams(architecture=LINEAR))
     panel.write_parquet(folder / "panel.parquet")
+    momentum = _momentum(ground, panel)
     twins = baseline_specs(ground.spec)
     runs = {
         MODEL: (ground.spec, panel, ground.dataset.features),
         LINEAR: (ground.spec, linear, ground.dataset.features),
         EQUAL_WEIGHT: (twins[EQUAL_WEIGHT], panel, ground.dataset.features),
-        MOMENTUM: (twins[MOMENTUM], _momentum(ground, panel), (MOMENTUM_FEATURE,)),
+        MOMENTUM: (twins[MOMENTUM], momentum, (MOMENTUM_FEATURE,)),
     }
     rows = {}
     for position, (name, (spec, forecasts, features)) in enumerate(runs.items()):
         result = _trade(ground, spec, forecasts, features, name, _share(position, len(runs), name))
         result.nav.write_parquet(nav_file(folder, name))
         if name == MODEL:
-            result.weights.write_parquet(folder / "weights.parquet")
+            result.weights.write_parquet(folder / WEIGHTS)
         rows[name] = _performance(result)
     summary = EvaluationSummary.of(
         model_name=ground.settings.model_name,
@@ -106,7 +107,7 @@ def _evaluate(ground: _Ground, folder: Path, run_id: str, chosen: ModelParams, t
         panel=panel,
         performance=rows.pop(MODEL),
         baselines=rows,
-        baseline_panels={LINEAR: linear},
+        baseline_panels={LINEAR: linear, MOMENTUM: momentum},
         run_id=run_id,
     )
     (folder / SUMMARY).write_text(summary.model_dump_json(indent=2))
@@ -136,9 +137,9 @@ def _evaluate_champion(ground: _Ground, folder: Path) -> None:
 
 
 def _momentum(ground: _Ground, panel: pl.DataFrame) -> pl.DataFrame:
-    return momentum_panel(ground.features.select("symbol", "ts", MOMENTUM_FEATURE)).filter(
-        pl.col("ts").is_between(panel["ts"].min(), panel["ts"].max())
-    )
+    """12-1 momentum on the model's days, with the same labels."""
+    forecasts = momentum_panel(ground.features.select("symbol", "ts", MOMENTUM_FEATURE))
+    return forecasts.join(panel.select("symbol", "ts", "label"), on=["symbol", "ts"], how="inner", validate="1:1")
 
 
 def _trade(

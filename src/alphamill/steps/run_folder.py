@@ -16,6 +16,7 @@ SUMMARY = "summary.json"
 CHAMPION = "champion.json"
 CHAMPION_SUMMARY = "champion_summary.json"
 VERDICT = "verdict.json"
+WEIGHTS = "weights.parquet"
 MODEL_ID = "model_id"
 VALIDATION = "validation.html"
 

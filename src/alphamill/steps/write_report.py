@@ -1,0 +1,80 @@
+"""The report of a run: what came in, what was learned, what the gate said, what was traded and why."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+
+from alphamill.bootstrap import bar_store, ledger, portfolios
+from alphamill.domain.models import ModelCard
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.evaluation.gate import GateVerdict
+from alphamill.evaluation.parity import Parity
+from alphamill.evaluation.report import DataSection, RunReport, TradingSection, render
+from alphamill.evaluation.summary import EvaluationSummary
+from alphamill.features import registered
+from alphamill.settings import Settings
+from alphamill.steps.run_folder import MODEL_ID, SUMMARY, TRIALS, VERDICT, WEIGHTS, read_navs, run_folder
+from alphamill.steps.step import bars_version_of
+from alphamill.validation import ValidationResult, validate
+
+REPORT = "report.html"
+
+
+def write_report(settings: Settings, run_id: str, *, parity: Parity | None = None) -> Path:
+    """Render the run's folder and the first portfolio's ledger into one HTML file in that folder."""
+    folder, spec = run_folder(settings, run_id), portfolios(settings)[0]
+    summary = EvaluationSummary.model_validate_json((folder / SUMMARY).read_text())
+    report = RunReport(
+        created_at=dt.datetime.now(dt.UTC),
+        portfolio=spec,
+        data=_data(settings, spec, summary.data_version),
+        card=ModelCard.model_validate_json((folder / "model" / "card.json").read_text()),
+        model_id=(folder / MODEL_ID).read_text(),
+        trials=pl.read_parquet(folder / TRIALS),
+        summary=summary,
+        verdict=GateVerdict.model_validate_json((folder / VERDICT).read_text()),
+        navs=read_navs(folder),
+        weights=pl.read_parquet(folder / WEIGHTS),
+        trading=_trading(settings, spec, parity),
+        feature_docs={feature.name: feature.doc for feature in registered()},
+    )
+    path = folder / REPORT
+    path.write_text(render(report))
+    return path
+
+
+def _data(settings: Settings, spec: PortfolioSpec, data_version: str) -> DataSection:
+    result = _validated(settings, spec)
+    bars = bar_store(settings).read(version=bars_version_of(data_version))
+    session = pl.col("session")
+    symbols = bars.group_by("symbol").agg(bars=pl.len(), first=session.min(), last=session.max()).sort("symbol")
+    return DataSection(
+        source=", ".join(bars["source"].unique().sort()),
+        data_version=data_version,
+        sessions=bars["session"].n_unique(),
+        symbols=symbols,
+        quarantined=result.reason_counts(),
+        splits=result.splits,
+        gaps=result.gaps,
+    )
+
+
+def _validated(settings: Settings, spec: PortfolioSpec) -> ValidationResult:
+    """What validation said of the batch that landed last; it is quick and gives the same answer again."""
+    landed = bar_store(settings, "landing").read()
+    return validate(landed, calendar=spec.universe.calendar, now=dt.datetime.now(dt.UTC))
+
+
+def _trading(settings: Settings, spec: PortfolioSpec, parity: Parity | None) -> TradingSection | None:
+    reader = ledger(settings).reader
+    nav = reader.nav(spec.name)
+    if nav.height < 2:
+        return None
+    return TradingSection(
+        nav=nav.select("at", "nav_usd"),
+        decisions=tuple(reader.decisions(spec.name)),
+        orders=tuple(reader.orders(spec.name)),
+        fills=tuple(reader.fills(spec.name)),
+        parity=parity,
+    )
