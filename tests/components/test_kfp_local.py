@@ -61,7 +61,7 @@ def test_crash_of_a_step_says_what_happened(tmp_path: Path, how: str, words: str
 
 
 def test_pipeline_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AlphamillError, match="pipeline pipelines.no_such:thing failed: No module named"):
+    with pytest.raises(AlphamillError, match=r"pipeline pipelines\.no_such:thing failed: No module named"):
         run_pipeline("pipelines.no_such:thing", {}, new_run_dir(tmp_path, "x"))
 
 
