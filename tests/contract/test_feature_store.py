@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from alphamill.adapters.feast import FeastFeatureStore, connection_string
+from alphamill.adapters.feast import FeastFeatureStore
+from alphamill.adapters.feast_environment import connection_string
 from alphamill.adapters.feature_table import FeatureTable
 from alphamill.domain.bars import UTC_TS
 from alphamill.errors import InvalidConfig, InvalidFeatures, NotFound, StoreUnavailable

@@ -8,26 +8,24 @@ import contextlib
 import datetime as dt
 import io
 import math
-import os
 import runpy
-import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from string import Template
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import polars as pl
 import yaml
 
+from alphamill.adapters.feast_environment import connection_string, environment
 from alphamill.adapters.feature_rows import check_rows, require_declared
 from alphamill.domain.features import FEATURE_KEY, FeatureSnapshot
 from alphamill.errors import InvalidConfig, NotFound, StoreUnavailable
 
 VIEW: Final = "daily_features"
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_ENVIRONMENT_LOCK: Final = threading.Lock()
 
 
 class FeastFeatureStore:
@@ -178,7 +176,7 @@ class FeastFeatureStore:
 
         file = self._repo / "definitions.py"
         # definitions.py reads the environment, so that Feast's own command line can run it too.
-        with _ENVIRONMENT_LOCK, _environment(self._variables):
+        with environment(self._variables):
             try:
                 names = runpy.run_path(str(file))
             except Exception as error:
@@ -261,50 +259,7 @@ class FeastFeatureStore:
             ) from error
 
 
-def connection_string(redis_url: str, timeout_secs: float) -> str:
-    """A redis:// URL in Feast's words: ``host:port,db=0,...``.
-
-    Raises
-    ------
-    InvalidConfig
-        Not a redis URL, or a part that Feast's format cannot carry.
-    """
-    parts = urlsplit(redis_url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-        raise InvalidConfig(
-            f"{parts.scheme}://... is no Redis URL.", field="redis_url", remedy="Use redis://host:port/db."
-        )
-    options = {
-        "db": parts.path.strip("/") or parse_qs(parts.query).get("db", ["0"])[0],
-        "username": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "ssl": "true" if parts.scheme == "rediss" else "",
-        "socket_connect_timeout": str(timeout_secs),
-        "socket_timeout": str(timeout_secs),
-        # redis-py would try four times over some 5 s; the trading loop decides when to ask again.
-        "retry": "null",
-    }
-    if any("," in value for value in options.values()):
-        raise InvalidConfig("Feast cannot take a comma in a Redis password or user.", field="redis_url")
-    words = [f"{name}={value}" for name, value in options.items() if value]
-    return ",".join([f"{parts.hostname}:{parts.port or 6379}", *words])
-
-
 def _value(proto: Any) -> float | None:
     if proto.WhichOneof("val") is None or math.isnan(proto.double_val):
         return None
     return float(proto.double_val)
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
