@@ -3,6 +3,7 @@
 Runs on a bare Python 3.11: standard library only.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -46,16 +47,24 @@ def stamped() -> str | None:
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run to the end in a process group of its own; on any way out of here the whole group is gone."""
     own = os.getpid()
-    done = subprocess.run(
+    child = subprocess.Popen(
         [str(part) for part in command],
         cwd=ROOT,
         env=env,
-        check=False,
-        preexec_fn=lambda: GUARD["die_with_parent"](own),  # one thread: nothing can hold a lock
+        stdin=subprocess.DEVNULL,
+        process_group=0,
+        preexec_fn=lambda: GUARD["die_with_parent"](own),
     )
-    if done.returncode:
-        print(f"Set-up failed: {' '.join(map(str, command))} (exit {done.returncode}).", file=sys.stderr)
+    try:
+        status = child.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if status:
+        print(f"Set-up failed: {' '.join(map(str, command))} (exit {status}).", file=sys.stderr)
         print("Mend what the lines above name (network, disk space, index) and call make again.", file=sys.stderr)
         sys.exit(1)
 
@@ -91,8 +100,9 @@ def install() -> None:
 
 
 def main() -> None:
-    # An exception, not a sudden death: subprocess.run then ends the child it waits for.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Exceptions, not a sudden death: `run` then ends the children it waits for.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
     PARENT["exit_with_parent"]()
     with LOCK.open() as turn:  # two calls at once take turns
         fcntl.flock(turn, fcntl.LOCK_EX)
