@@ -24,7 +24,7 @@ def sessions(calendar: str) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        Columns ``session`` (Date, ascending, unique), ``close_ts`` (UTC, early closes included) and
+        Columns ``session`` (Date, ascending, unique), ``open_ts`` and ``close_ts`` (UTC, early closes included) and
         ``number`` (Int64, 0, 1, 2 ...). Cached: do not change it in place.
 
     Raises
@@ -46,19 +46,34 @@ def _sessions(calendar: str, last_year: int) -> pl.DataFrame:
         # Some calendars refuse an early start; only an instance knows how early it may be.
         bound = exchange_calendars.get_calendar(calendar, end=last_day).bound_min()
         first = FIRST_DAY if bound is None else max(FIRST_DAY, bound.date())
-        closes = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last_day).closes
+        days = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last_day)
     except InvalidCalendarName as error:
         raise InvalidConfig(
             f"calendar {calendar!r} is unknown.",
             field="calendar",
             remedy="Use an exchange_calendars code such as XNYS, XLON or 24/7.",
         ) from error
-    columns = {"session": closes.index.to_numpy(), "close_ts": closes.dt.tz_convert(None).to_numpy()}
-    return pl.DataFrame(columns).select(
-        pl.col("session").cast(pl.Date),
-        pl.col("close_ts").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(UTC_TS),
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("number"),
+    times = {"open_ts": days.opens, "close_ts": days.closes}
+    columns = {name: series.dt.tz_convert(None).to_numpy() for name, series in times.items()}
+    utc = pl.col(*times).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(UTC_TS)
+    return pl.DataFrame({"session": days.closes.index.to_numpy(), **columns}).select(
+        pl.col("session").cast(pl.Date), utc, pl.int_range(pl.len(), dtype=pl.Int64).alias("number")
     )
+
+
+def next_open(calendar: str, close: dt.datetime) -> dt.datetime:
+    """The first open strictly after `close`; a calendar that never closes opens with its next session.
+
+    Raises
+    ------
+    InvalidConfig
+        The code is unknown, or `close` is beyond the calendar.
+    """
+    opens = sessions(calendar)["open_ts"]
+    after = opens.search_sorted(close, side="right")
+    if after == len(opens):
+        raise InvalidConfig(f"calendar {calendar!r} has no session after {close}.", field="calendar")
+    return opens[after]  # type: ignore[no-any-return]
 
 
 def sessions_between(calendar: str, start: dt.date, until: dt.date) -> pl.DataFrame:
