@@ -1,4 +1,4 @@
-"""For processes that no guard started: pipeline steps and the demo under make."""
+"""For processes that no guard started: pipeline steps."""
 
 import contextlib
 import os
@@ -32,19 +32,6 @@ def exit_with_runtime() -> bool:
         return False
     _exit_when(lambda: guard.runtime_gone(run, token), "runtime-watch")
     return True
-
-
-def exit_with_parent() -> None:
-    """From now on this process is asked to stop (SIGTERM) when its parent, e.g. make, is gone."""
-    parent = os.getppid()
-    threading.Thread(target=_terminate_without, args=(parent,), name="parent-watch", daemon=True).start()
-
-
-def _terminate_without(parent: int) -> None:
-    pause = threading.Event()
-    while os.getppid() == parent:
-        pause.wait(guard.POLL_SECS)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit_when(gone: Callable[[], bool], name: str) -> None:

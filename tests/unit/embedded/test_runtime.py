@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.embedded import Runtime, children, environment, guard, watch
+from alphamill.embedded import Runtime, children, environment, free_port, guard, watch
 from alphamill.embedded import redis as embedded_redis
 from alphamill.errors import Conflict, Unavailable
 from alphamill.settings import Settings
 
-#: A runtime with Redis, a guarded child and a step (an unguarded subprocess that watches the runtime).
+#: A runtime with Redis, a forecaster that still starts, and a step: an unguarded process that watches the runtime.
 RUNTIME = """
 import subprocess, sys
 from pathlib import Path
 from alphamill.embedded import Runtime
 from alphamill.settings import Settings
 with Runtime(Settings(home=Path(sys.argv[1]))) as runtime:
-    runtime.start("sleeper", ["sleep", "300"])
+    runtime.start("forecaster", [sys.executable, "-m", "serving.forecaster", "--model-dir", sys.argv[3]])
     step = subprocess.Popen([sys.executable, "-c", sys.argv[2]], stdout=subprocess.PIPE, text=True)
     pids = [step.pid, int(step.stdout.readline())]
     pids += [pid for child in runtime.children() for pid in (child.pid, child.guard_pid)]
@@ -50,10 +51,13 @@ def alive(pids: list[int]) -> list[int]:
 
 
 @pytest.fixture
-def runtime_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], Path]]:
+def runtime_process(tmp_path: Path, forecaster_dir: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], Path]]:
     home = tmp_path / "home"
     process = subprocess.Popen(
-        [sys.executable, "-c", RUNTIME, str(home), STEP], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", RUNTIME, str(home), STEP, str(forecaster_dir)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     pids = [int(word) for word in process.stdout.readline().split()]
@@ -63,15 +67,21 @@ def runtime_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], lis
     process.stdout.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.kill, signal.SIGKILL), (os.kill, signal.SIGTERM), (os.kill, signal.SIGINT), (os.killpg, signal.SIGINT)],
+    ids=["kill -9", "SIGTERM", "SIGINT", "Ctrl-C in a terminal"],
+)
 def test_no_process_outlives_a_runtime_that_is_signalled(
-    runtime_process: tuple[subprocess.Popen[str], list[int], Path], number: signal.Signals
+    runtime_process: tuple[subprocess.Popen[str], list[int], Path],
+    send: Callable[[int, int], None],
+    number: signal.Signals,
 ) -> None:
     process, pids, home = runtime_process
     assert len(pids) == 6
     assert alive(pids) == pids
 
-    os.kill(process.pid, number)
+    send(process.pid, number)
     process.wait(20)
 
     assert eventually(lambda: not alive(pids)), f"still there: {alive(pids)}"
@@ -178,3 +188,23 @@ def test_child_that_is_never_ready_times_out(runtime: Runtime) -> None:
     with pytest.raises(Unavailable, match="not ready after"):
         children.wait_ready(child, lambda: False, timeout_secs=0.1)
     children.stop(child)
+
+
+def test_redis_takes_another_port_when_its_own_is_snatched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = iter([taken.getsockname()[1]])
+        monkeypatch.setattr(children, "free_port", lambda: next(ports, None) or free_port())
+        with Runtime(Settings(home=tmp_path)) as opened:
+            assert embedded_redis.answers(opened.settings.redis_url)
+            assert str(taken.getsockname()[1]) not in opened.settings.redis_url
+
+
+def test_descendants_are_found_over_generations() -> None:
+    with subprocess.Popen(["sh", "-c", "sh -c 'sleep 300 & echo $!; wait'"], stdout=subprocess.PIPE, text=True) as top:
+        assert top.stdout is not None
+        grandchild = int(top.stdout.readline())
+        assert grandchild in watch.descendants(top.pid)
+        assert grandchild in watch.descendants(os.getpid())
+        watch.kill_descendants(top.pid)
+        top.kill()
+    assert eventually(lambda: not guard.birth(grandchild))
