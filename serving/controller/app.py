@@ -1,24 +1,24 @@
 """The controller's HTTP face. It only wires: routes, problems, and the engine's life."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from alphamill import __version__
-from alphamill.bootstrap import controller_parts
+from alphamill.bootstrap import ControllerParts, controller_parts
 from alphamill.settings import Settings
 from serving.controller import data, model, operations, portfolio, predict, problems
 from serving.controller.deps import Parts
 from serving.controller.engine import Engine
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Build the application; parts are made when it starts, not before."""
+def create_app(settings: Settings, make: Callable[[Settings], ControllerParts] = controller_parts) -> FastAPI:
+    """Build the application; `make` is called when it starts, not before."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        made = controller_parts(settings)
+        made = make(settings)
         engine = Engine(made.live, made.bus, made.metrics)
         app.state.parts = Parts(
             settings=settings,

@@ -19,6 +19,7 @@ from alphamill.ports import (
     EventBus,
     FeatureStore,
     Forecaster,
+    Ledger,
     MarketFeed,
     ModelRegistry,
     ModelServer,
@@ -28,7 +29,6 @@ from alphamill.settings import Settings
 if TYPE_CHECKING:
     from alphamill.adapters.brokers.paper import PaperBroker
     from alphamill.adapters.notify import AppriseNotifier
-    from alphamill.adapters.sql.journal import SqlBarJournal
     from alphamill.adapters.sql.ledger import SqlLedger
     from alphamill.adapters.v2 import V2Forecaster
     from alphamill.controller.live import BarDoor, LiveTrading
@@ -130,19 +130,17 @@ class ControllerParts:
 
     live: "LiveTrading"
     bus: EventBus
-    ledger: "SqlLedger"
+    ledger: Ledger
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer
-    journal: "SqlBarJournal"
-    notifier: "AppriseNotifier"
     metrics: "Metrics"
+    closers: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:
-        """Let messages under way go out, then release the databases."""
-        self.notifier.close()
-        self.journal.close()
-        self.ledger.close()
+        """Let messages under way go out, then release connections."""
+        for close in self.closers:
+            close()
 
 
 def controller_parts(settings: Settings) -> ControllerParts:
@@ -195,9 +193,8 @@ def controller_parts(settings: Settings) -> ControllerParts:
         forecaster=asks,
         registry=registry,
         model_server=model_server(settings),
-        journal=journal,
-        notifier=tells,
         metrics=metrics,
+        closers=(tells.close, journal.close, books.close, asks.close),
     )
 
 

@@ -1,0 +1,242 @@
+"""The controller's HTTP face over a system in memory: the contracts to the letter, errors that name the field."""
+
+import time
+from collections.abc import Iterator
+
+import polars as pl
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
+
+from alphamill.bootstrap import ControllerParts
+from alphamill.features import MODEL_FEATURES
+from alphamill.monitoring import Metrics
+from alphamill.settings import Settings
+from alphamill.testing.event_bus import InMemoryEventBus
+from alphamill.testing.model_registry import InMemoryModelRegistry
+from alphamill.testing.model_server import InProcessModelServer
+from serving.controller.app import create_app
+
+DEADLINE_SECS = 20.0
+
+
+@pytest.fixture
+def bus() -> InMemoryEventBus:
+    return InMemoryEventBus()
+
+
+@pytest.fixture
+def models(tmp_path, model_factory) -> tuple[InMemoryModelRegistry, InProcessModelServer]:
+    registry = InMemoryModelRegistry()
+    for bias in (0.0, 0.1):
+        card = model_factory(tmp_path / f"model-{bias}", bias=bias)
+        version = registry.register(tmp_path / f"model-{bias}", card)
+    server = InProcessModelServer(registry, tmp_path / "served")
+    server.deploy(version, "forecaster")
+    return registry, server
+
+
+@pytest.fixture
+def client(system, bus, models) -> Iterator[TestClient]:
+    registry, server = models
+    parts = ControllerParts(
+        live=system.live,
+        bus=bus,
+        ledger=system.ledger,
+        forecaster=system.forecaster,
+        registry=registry,
+        model_server=server,
+        metrics=Metrics(CollectorRegistry()),
+    )
+    app = create_app(Settings(), lambda settings: parts)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def bodies(session: pl.DataFrame) -> list[dict]:  # type: ignore[type-arg]
+    columns = ["symbol", "open", "high", "low", "close", "volume"]
+    return [row | {"date": str(session["session"][0])} for row in session.select(columns).to_dicts()]
+
+
+def post_session(client: TestClient, session: pl.DataFrame) -> None:
+    for body in bodies(session):
+        assert client.post("/api/data", json=body).status_code == 200
+
+
+def wait_decided(client: TestClient, session: pl.DataFrame) -> dict:  # type: ignore[type-arg]
+    until = time.monotonic() + DEADLINE_SECS
+    day = str(session["session"][0])
+    while time.monotonic() < until:
+        shown = client.get("/api/portfolios/demo").json()
+        if shown["last_decision_at"] >= day:
+            return shown
+        time.sleep(0.01)
+    pytest.fail(f"{day} was not decided in {DEADLINE_SECS} s: {shown}")
+
+
+def test_a_bar_is_stored_with_the_contract_answer(client, system) -> None:
+    answer = client.post("/api/data", json=bodies(system.ahead[0])[0])
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "success", "message": "Data stored successfully"}
+    assert system.journal.pending().height == 1
+
+
+def test_bars_posted_become_a_decision_and_every_order_is_explained(client, system) -> None:
+    post_session(client, system.ahead[0])
+    wait_decided(client, system.ahead[0])
+    orders = system.ledger.orders("demo")
+    assert orders
+    for order in orders:
+        trail = client.get(f"/api/orders/{order.id}").json()
+        assert trail["order"]["id"] == order.id
+        assert trail["decision"]["forecasts"]
+        assert trail["decision"]["snapshots"][0]["values"]
+        assert trail["decision"]["data_version"] == "bars@1"
+
+
+def test_without_the_event_bus_ticks_still_decide(client, system, bus) -> None:
+    bus.available = False
+    post_session(client, system.ahead[0])
+    assert wait_decided(client, system.ahead[0])["state"] == "ACTIVE"
+
+
+def test_predict_answers_prediction_and_confidence(client) -> None:
+    answer = client.post("/api/predict", json={"symbol": "SYN000", "features": [0.01] * len(MODEL_FEATURES)})
+    assert answer.status_code == 200
+    assert answer.json()["prediction"] == pytest.approx(0.03)
+    assert answer.json()["confidence"] == pytest.approx(0.7733726, abs=1e-6)
+
+
+def test_a_wrong_feature_count_names_the_expected_features_in_order(client) -> None:
+    answer = client.post("/api/predict", json={"symbol": "SYN000", "features": [0.01, -0.02, 0.03]})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["field"] == "features"
+    assert ", ".join(MODEL_FEATURES) in problem["remedy"]
+
+
+def test_a_portfolio_update_answers_the_contract_and_becomes_orders(client, system) -> None:
+    post_session(client, system.ahead[0])
+    wait_decided(client, system.ahead[0])
+    answer = client.post("/api/portfolio/update", json={"weights": {"SYN001": 0.25, "SYN002": 0.35}})
+    assert answer.json() == {"status": "success", "message": "Portfolio updated successfully"}
+    assert {o.symbol for o in system.last_decision().orders} == {"SYN001", "SYN002"}
+    assert system.last_decision().source == "manual"
+
+
+def test_a_model_is_shown_with_status_and_date(client) -> None:
+    shown = client.get("/api/model/forecaster-2").json()
+    assert shown["model_id"] == "forecaster-2"
+    assert shown["status"] == "deployed"
+    assert len(shown["last_updated"]) == len("2024-11-15")
+    assert client.get("/api/model/forecaster-1").json()["status"] == "registered"
+
+
+@pytest.mark.parametrize("model_id", ["forecaster-99", "abc123", "forecaster-x", "other-1"])
+def test_an_unknown_model_is_not_found(client, model_id: str) -> None:
+    answer = client.get(f"/api/model/{model_id}")
+    assert answer.status_code == 404
+    assert model_id.split("-")[0] in answer.json()["detail"]
+
+
+GOOD = {"symbol": "SYN000", "date": "2005-08-08", "open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5, "volume": 10}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/api/data", {**GOOD, "open": -1}, "open"),
+        ("/api/data", {**GOOD, "high": None}, "high"),
+        ("/api/data", {**GOOD, "high": 1.2}, "high"),
+        ("/api/data", {**GOOD, "date": "2005-08-06"}, "session"),
+        ("/api/data", {**GOOD, "date": "2999-01-02"}, "ts"),
+        ("/api/data", {**GOOD, "date": "yesterday"}, "date"),
+        ("/api/data", {**GOOD, "volume": -1}, "volume"),
+        ("/api/data", {**GOOD, "symbol": "TSLA"}, "symbol"),
+        ("/api/data", {**GOOD, "colour": "red"}, "colour"),
+        ("/api/data", {}, "symbol"),
+        ("/api/data", [], "body"),
+        ("/api/predict", {"symbol": "SYN000", "features": []}, "features"),
+        ("/api/predict", {"symbol": "SYN000", "features": ["a"]}, "features.0"),
+        ("/api/predict", {"symbol": "TSLA", "features": [1.0]}, "symbol"),
+        ("/api/portfolio/update", {"weights": {}}, "weights"),
+        ("/api/portfolio/update", {"weights": {"TSLA": 0.4}}, "weights.TSLA"),
+        ("/api/portfolio/update", {"weights": {"SYN000": 0.9}}, "weights.SYN000"),
+        ("/api/portfolio/update", {"weights": {"SYN000": -0.1}}, "weights.SYN000"),
+    ],
+)
+def test_bad_input_is_answered_422_and_names_the_field(client, system, path, body, field) -> None:
+    answer = client.post(path, json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["field"] == field, answer.text
+    assert answer.json()["detail"]
+    assert system.journal.pending().is_empty()
+
+
+@pytest.mark.parametrize("text", ["{", "NaN", '{"symbol": NaN}', "[1,", "\x00"])
+@pytest.mark.parametrize("path", ["/api/data", "/api/predict", "/api/portfolio/update"])
+def test_malformed_json_is_answered_422(client, path: str, text: str) -> None:
+    answer = client.post(path, content=text, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "INVALID_INPUT"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused(client, number: str) -> None:
+    text = f'{{"weights": {{"SYN000": {number}}}}}'
+    answer = client.post("/api/portfolio/update", content=text, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "weights.SYN000"
+
+
+def test_a_forecaster_that_is_down_is_answered_503(client, system) -> None:
+    system.forecaster.fail()
+    answer = client.post("/api/predict", json={"symbol": "SYN000", "features": [0.0] * len(MODEL_FEATURES)})
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "FORECASTER_UNAVAILABLE"
+
+
+def test_halt_cancels_open_orders_and_resume_trades_again(client, system) -> None:
+    post_session(client, system.ahead[0])
+    assert wait_decided(client, system.ahead[0])["open_orders"] > 0
+    shown = client.post("/api/portfolios/demo/halt", json={"reason": "news"}).json()
+    assert (shown["state"], shown["state_reason"]) == ("HALTED", "news")
+    until = time.monotonic() + DEADLINE_SECS
+    while client.get("/api/portfolios/demo").json()["open_orders"] and time.monotonic() < until:
+        time.sleep(0.01)
+    post_session(client, system.ahead[1])
+    assert wait_decided(client, system.ahead[1])["positions"] == []
+    assert client.post("/api/portfolio/update", json={"weights": {"SYN000": 0.1}}).status_code == 409
+    assert client.post("/api/portfolios/demo/reduce", json={"reason": "less"}).json()["state"] == "REDUCING"
+    assert client.post("/api/portfolios/demo/resume", json={"reason": "calm"}).json()["state"] == "ACTIVE"
+
+
+def test_unknown_paths_and_names_are_problems_too(client) -> None:
+    for path in ("/api/nothing", "/api/portfolios/other", "/api/orders/ord_0"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/api/data").status_code == 405
+    assert client.get("/api/data").headers["allow"] == "POST"
+
+
+def test_health_readiness_and_metrics(client, system) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json()["model"] == "forecaster-1"
+    assert [p["name"] for p in client.get("/api/portfolios").json()] == ["demo"]
+    post_session(client, system.ahead[0])
+    wait_decided(client, system.ahead[0])
+    text = client.get("/metrics").text
+    assert 'alphamill_bars_received_total{source="api"} 3.0' in text
+    assert 'alphamill_portfolio_state{portfolio="demo",state="ACTIVE"} 1.0' in text
+
+
+def test_every_contract_call_has_an_example_in_the_openapi(client) -> None:
+    document = client.get("/openapi.json").json()
+    calls = ("/api/data", "/api/predict", "/api/portfolio/update")
+    for path in calls:
+        schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]["examples"]
+        assert "422" in document["paths"][path]["post"]["responses"]
+    assert "404" in document["paths"]["/api/model/{model_id}"]["get"]["responses"]
