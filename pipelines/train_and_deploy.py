@@ -24,6 +24,6 @@ def train_and_deploy(
     model = train_model(**best, **data, seed=seed)
     judged = backtest_model(**best, **data, features_version=features_version, seed=seed)
     judged.after(model)  # training notes the champion that the backtest measures beside the model
-    registered = register_model(model_dir=model.output, summary_path=judged.output)
-    with dsl.If(registered.outputs["accepted"] == True, name="accepted"):  # noqa: E712 kfp builds a condition
+    accepted = register_model(model_dir=model.output, summary_path=judged.output)
+    with dsl.If(accepted.output == True, name="accepted"):  # noqa: E712 kfp builds a condition
         deploy_model()

@@ -20,8 +20,12 @@ DEADLINE_SECS = 30.0
 
 
 def run(home: Path, how: str = "accept") -> PipelineRun:
+    return run_toy(home, "toy", number=3, how=how)
+
+
+def run_toy(home: Path, name: str, **arguments: object) -> PipelineRun:
     env = {"PYTHONPATH": str(HERE)}
-    return run_pipeline("toy_pipeline:toy", {"number": 3, "how": how}, new_run_dir(home, "toy"), env=env)
+    return run_pipeline(f"toy_pipeline:{name}", arguments, new_run_dir(home, name), env=env)
 
 
 def wait_until(true: Callable[[], object]) -> None:
@@ -58,6 +62,16 @@ def test_crash_of_a_step_says_what_happened(tmp_path: Path, how: str, words: str
     with pytest.raises(AlphamillError, match=rf"step check-small failed: .*{words}") as caught:
         run(tmp_path, how)
     assert type(caught.value) is AlphamillError
+
+
+@pytest.mark.parametrize(("number", "taken"), [(4, True), (3, False)])
+def test_branch_is_taken_only_if_its_condition_holds(tmp_path: Path, number: int, taken: bool) -> None:
+    assert ("add-one" in run_toy(tmp_path, "branch", number=number).outputs) is taken
+
+
+def test_condition_that_cannot_be_evaluated_is_an_error_not_false(tmp_path: Path) -> None:
+    with pytest.raises(AlphamillError, match="Could not resolve"):
+        run_toy(tmp_path, "named", number=4)
 
 
 def test_pipeline_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -35,5 +35,5 @@ def test_model_is_deployed_only_if_the_gate_accepted_it(compiled: dict[str, dict
     tasks = compiled["train_and_deploy"]["root"]["dag"]["tasks"]
     assert "deploy-model" not in tasks
     (branch,) = [task for task in tasks.values() if "triggerPolicy" in task]
-    assert "accepted" in branch["triggerPolicy"]["condition"]
+    assert branch["triggerPolicy"]["condition"].endswith("register-model-Output'] == true")
     assert branch["dependentTasks"] == ["register-model"]

@@ -1,5 +1,7 @@
 """Two small steps to run `adapters.kfp_local` with; the second fails when told to."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 
@@ -35,3 +37,27 @@ def check_small(number: int, how: str) -> str:
 def toy(number: int, how: str = "accept"):
     added = add_one(number=number)
     check_small(number=added.output, how=how)
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def is_even(number: int) -> bool:
+    return number % 2 == 0
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def is_even_by_name(number: int) -> NamedTuple("Parity", [("even", bool)]):
+    return (number % 2 == 0,)
+
+
+@dsl.pipeline(name="branch")
+def branch(number: int):
+    even = is_even(number=number)
+    with dsl.If(even.output == True):  # noqa: E712 kfp builds a condition
+        add_one(number=number)
+
+
+@dsl.pipeline(name="named")
+def named(number: int):
+    even = is_even_by_name(number=number)
+    with dsl.If(even.outputs["even"] == True):  # noqa: E712 kfp builds a condition
+        add_one(number=number)

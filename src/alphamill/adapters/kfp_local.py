@@ -27,6 +27,7 @@ JOB: Final = "job.json"
 RESULT: Final = "result.json"
 ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 FAILED_TASK: Final = re.compile(r"Inner task failed: '([^']+)'")
+UNCLEAR_CONDITION: Final = re.compile(r"^WARNING:root:(?:Could not resolve|Condition evaluation failed).*$", re.M)
 RAISED: Final = re.compile(r"^\s*(?:\[KFP[^\]]*\]\s*)?([A-Za-z_][\w.]*): (.*)$")
 
 
@@ -78,6 +79,9 @@ def run_pipeline(
     result = _result(run_dir)
     if "error" in result or child.returncode:
         raise _failure(pipeline, str(result.get("error", "")), log)
+    if unclear := UNCLEAR_CONDITION.search(log.read_text(errors="replace")):
+        # kfp.local takes such a condition for false and goes on.
+        raise errors.AlphamillError(f"pipeline {pipeline}: {unclear.group()}", remedy=f"The whole log: {log}")
     return PipelineRun(run_dir, log, _step_outputs(run_dir / "artifacts"))
 
 

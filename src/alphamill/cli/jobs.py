@@ -6,6 +6,7 @@ from typing import Any
 from alphamill.adapters.kfp_local import new_run_dir, run_pipeline
 from alphamill.domain.progress import PROGRESS_FILE
 from alphamill.settings import Settings
+from alphamill.steps.run_folder import MODEL_ID
 
 FEATURE_REFRESH = "pipelines.feature_refresh:feature_refresh"
 TRAIN_AND_DEPLOY = "pipelines.train_and_deploy:train_and_deploy"
@@ -28,13 +29,15 @@ def refresh_features(settings: Settings, progress: Path, *, feed: str, until: st
 def train_and_deploy(
     settings: Settings, progress: Path, versions: dict[str, int], *, horizon_bars: int, trials: int, seed: int
 ) -> dict[str, Any]:
-    """Run train_and_deploy; returns run_id, model_id, accepted and, if it was, the url of the service."""
+    """Run train_and_deploy; returns run_id, summary_path, model_id, accepted and, if it was, the url."""
     run_dir = new_run_dir(settings.home, "train-and-deploy")
     arguments = {**versions, "horizon_bars": horizon_bars, "max_trials": trials, "seed": seed}
     run = run_pipeline(TRAIN_AND_DEPLOY, arguments, run_dir, env={PROGRESS_FILE: str(progress)})
+    summary_path = run.outputs["backtest-model"]["Output"]
     return {
         "run_id": run.outputs["tune-model"]["run_id"],
-        "summary_path": run.outputs["backtest-model"]["Output"],
-        **run.outputs["register-model"],
+        "summary_path": summary_path,
+        "model_id": Path(summary_path).with_name(MODEL_ID).read_text(),
+        "accepted": run.outputs["register-model"]["Output"],
         "url": run.outputs.get("deploy-model", {}).get("Output"),
     }

@@ -1,10 +1,11 @@
 """Plays stored sessions into a running controller through its HTTP door, as a live feed would."""
 
 import datetime as dt
+import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httpx
 import polars as pl
@@ -14,11 +15,8 @@ from alphamill.embedded import Child, Runtime, children, free_port
 from alphamill.errors import DataUnfit, Unavailable
 from alphamill.ports import Ledger
 
-if TYPE_CHECKING:
-    from alphamill.settings import Settings
-
 SESSION_SECS: Final = 30.0
-READY_SECS: Final = 60.0
+READY_SECS: Final = 180.0
 POLL_SECS: Final = 0.005
 
 
@@ -41,9 +39,9 @@ def split_sessions(raw: pl.DataFrame, sessions: int) -> tuple[dt.date, pl.DataFr
 
 def start_controller(runtime: Runtime) -> tuple[Child, str]:
     """The controller on the bars' own clock, as a child of the runtime; its URL once it can trade."""
-    settings: Settings = runtime.settings
+    settings = runtime.settings
     port = settings.controller_port
-    if not children_port_free(settings.controller_host, port):
+    if not _is_free(settings.controller_host, port):
         port = free_port()
     env = {"ALPHAMILL_CLOCK": "bars", "ALPHAMILL_CONTROLLER_PORT": str(port)}
     child = runtime.start("controller", [sys.executable, "-m", "serving.controller"], env=env)
@@ -52,9 +50,7 @@ def start_controller(runtime: Runtime) -> tuple[Child, str]:
     return child, url
 
 
-def children_port_free(host: str, port: int) -> bool:
-    import socket
-
+def _is_free(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
