@@ -83,7 +83,7 @@ def plan_to_weights(
     wanted = {**{symbol: current.get(symbol, 0.0) for symbol in held}, **weights}
     targets, target_results = check_targets(rules, context, wanted)
     # A held symbol has no trustworthy forecast: only a rule that closes it, such as the stop-loss, moves it.
-    moved = {s: w for s, w in targets.items() if s not in held or not w}
+    moved = {s: w for s, w in targets.items() if s not in held or (not w and wanted[s])}
     proposed = propose_orders(
         portfolio=spec.name,
         decided_at=context.decided_at,
