@@ -243,13 +243,14 @@ def backtest_parts(
     from alphamill.evaluation.backtest import BacktestParts
     from alphamill.testing.notifier import SilentNotifier
 
-    clock = BarClock()
+    clock, books = BarClock(), SqlLedger(ledger_url)
     broker = PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd})
     return BacktestParts(
         features=FeatureTable(feature_rows, clock),
         forecaster=asks,
         broker=broker,
-        ledger=SqlLedger(ledger_url),
+        ledger=books,
+        nav_points=books.reader.nav_points,
         clock=clock,
         notifier=SilentNotifier(),
         listeners=(clock, broker),

@@ -90,7 +90,8 @@ class PortfolioController:
             return None
         decision = self._decide(record, market, late)
         self._ledger.commit_decision(decision)
-        self.send_committed()
+        if decision.orders:
+            self.send_committed()
         for alert in of_decision(decision, self.spec):
             self._tell(alert)
         return decision

@@ -19,17 +19,19 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import DataUnfit
 from alphamill.ports import BarListener, Broker, Clock, FeatureStore, Forecaster, Ledger, Notifier
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class BacktestParts:
-    """What the loop runs on. `broker` must also be among `listeners` if it lives on bars."""
+    """What the loop runs on. `broker` must also be among `listeners` if it lives on bars.
+
+    `nav_points` reads the equity curve of a portfolio back from the ledger.
+    """
 
     features: FeatureStore
     forecaster: Forecaster
     broker: Broker
     ledger: Ledger
+    nav_points: Callable[[str], Sequence[NavPoint]]
     clock: Clock
     notifier: Notifier
     listeners: tuple[BarListener, ...]
@@ -70,7 +72,6 @@ def run_backtest(
     start: dt.date,
     until: dt.date | None = None,
     data_version: str,
-    progress: Progress | None = None,
 ) -> BacktestResult:
     """Trade sessions in [start, until], knowing at each close only the bars up to it.
 
@@ -93,9 +94,13 @@ def run_backtest(
             f"{known.height} bars before {start} and {ahead.height} from it on.", remedy="Choose another period."
         )
     loop, controller = _wire(spec, known, parts)
-    controller.open(market_at(loop.history, symbols, known["ts"][-1], data_version))
-    sessions = ahead.partition_by("ts", maintain_order=True)
-    return _run(spec, loop, sessions, parts, data_version, progress, known["ts"][-1])
+    controller.open(market_at(loop.history, symbols, known["ts"].max(), data_version))  # type: ignore[arg-type]
+    decisions: list[Decision] = []
+    for session in ahead.partition_by("ts", maintain_order=True):
+        decisions += loop.on_session(session, data_version)
+    orders = (parts.broker.order(order.id) or order for decision in decisions for order in decision.orders)
+    points, fills = parts.nav_points(spec.name), parts.broker.fills(spec.name)
+    return BacktestResult(tuple(points), tuple(decisions), tuple(orders), tuple(fills))
 
 
 def _wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[TradingLoop, PortfolioController]:
@@ -121,25 +126,3 @@ def _wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tup
 
 def _precomputed(history: BarHistory, symbols: Sequence[str]) -> None:
     """The feature table already holds every row; it answers none that is newer than the clock."""
-
-
-def _run(
-    spec: PortfolioSpec,
-    loop: TradingLoop,
-    sessions: list[pl.DataFrame],
-    parts: BacktestParts,
-    data_version: str,
-    progress: Progress | None,
-    opened_at: dt.datetime,
-) -> BacktestResult:
-    opening = parts.ledger.load(spec)
-    points = [NavPoint(opened_at, opening.nav_usd, opening.cash_usd)]
-    decisions: list[Decision] = []
-    for done, session in enumerate(sessions, start=1):
-        decisions += loop.on_session(session, data_version)
-        record = parts.ledger.load(spec)
-        points.append(NavPoint(session["ts"][0], record.nav_usd, record.cash_usd))
-        if progress is not None and done % 50 == 0:
-            progress(done, len(sessions))
-    orders = (parts.broker.order(order.id) or order for decision in decisions for order in decision.orders)
-    return BacktestResult(tuple(points), tuple(decisions), tuple(orders), tuple(parts.broker.fills(spec.name)))

@@ -17,6 +17,7 @@ CHAMPION = "champion.json"
 CHAMPION_SUMMARY = "champion_summary.json"
 VERDICT = "verdict.json"
 WEIGHTS = "weights.parquet"
+PANEL = "panel.parquet"
 MODEL_ID = "model_id"
 VALIDATION = "validation.html"
 

@@ -6,9 +6,13 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from alphamill.bootstrap import backtest_parts
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import OrderStatus
+from alphamill.domain.portfolios import Universe
 from alphamill.errors import Halted, InvalidBar, NotFound, UnknownSymbol
+from alphamill.evaluation.backtest import run_backtest
+from alphamill.features import MODEL_FEATURES, compute
 from alphamill.testing.bar_store import InMemoryBarStore
 from alphamill.testing.clock import ManualClock
 
@@ -90,6 +94,16 @@ def test_a_symbol_without_a_bar_is_held_with_a_reason(system) -> None:
     assert [(r.symbol, r.code) for r in decision.refusals] == [("SYN000", "MISSING_BAR")]
     assert "SYN000" not in {o.symbol for o in decision.orders}
     assert system.ledger.load(system.spec).positions["SYN000"].quantity == held
+
+
+def test_a_symbol_not_yet_listed_is_refused_and_the_others_trade(system, market) -> None:
+    wide = system.spec.model_copy(update={"universe": Universe(symbols=(*system.spec.universe.symbols, "IPO"))})
+    rows = compute(market).select("symbol", "ts", *MODEL_FEATURES)
+    start = system.ahead[0]["session"][0]
+    result = run_backtest(wide, market, backtest_parts(wide, rows, system.forecaster), start=start, data_version="")
+    for decision in result.decisions:
+        assert [(r.symbol, r.code) for r in decision.refusals] == [("IPO", "MISSING_BAR")]
+    assert result.decisions[0].orders
 
 
 @pytest.mark.parametrize(
