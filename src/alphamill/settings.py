@@ -42,13 +42,17 @@ class Settings(BaseSettings):
         default="forecaster", pattern=r"^[a-z][a-z0-9-]{0,40}$", description="Registered model and inference service."
     )
     controller_host: str = Field(default="127.0.0.1", description="Address the controller listens on.")
-    controller_port: int = Field(default=8800, ge=1, le=65535)
-    forecast_timeout_secs: float = Field(default=5.0, gt=0, le=120)
+    controller_port: int = Field(default=8800, ge=1, le=65535, description="Port the controller listens on.")
+    forecast_timeout_secs: float = Field(
+        default=5.0, gt=0, le=120, description="How long the controller waits for the forecaster."
+    )
     clock: Literal["system", "bars"] = Field(
         default="system",
         description="bars: time is the close of the newest bar, for replaying history; system: the wall clock.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="What the controller writes to its log."
+    )
     notify_urls: tuple[str, ...] = Field(
         default=(), description="Apprise URLs that alerts go to; JSON list in the environment."
     )

@@ -38,10 +38,12 @@ class Schedule(_Frozen):
 
 
 class Sizing(_Frozen):
-    method: Literal["mean_variance", "equal_weight", "top_k"] = "mean_variance"
-    max_weight: float = Field(default=0.4, gt=0, le=1)
-    gross_limit: float = Field(default=1.0, gt=0, le=4)
-    long_only: bool = True
+    method: Literal["mean_variance", "equal_weight", "top_k"] = Field(
+        default="mean_variance", description="How forecasts become target weights."
+    )
+    max_weight: float = Field(default=0.4, gt=0, le=1, description="Largest target of one symbol, fraction of NAV.")
+    gross_limit: float = Field(default=1.0, gt=0, le=4, description="Largest sum of absolute targets.")
+    long_only: bool = Field(default=True, description="True: no short targets.")
     risk_aversion: float = Field(default=5.0, gt=0, description="Gamma in mu'w - gamma/2 w'Sw, per horizon.")
     turnover_penalty_bps: float = Field(
         default=10.0, ge=0, description="Cost charged in the objective per unit of turnover."
@@ -62,24 +64,28 @@ class RiskLimits(_Frozen):
     stop_loss_pct: float = Field(
         default=20.0, gt=0, le=100, description="Below the average price a long position is closed."
     )
-    max_order_notional_usd: Decimal = Field(default=Decimal(100_000), gt=0)
+    max_order_notional_usd: Decimal = Field(
+        default=Decimal(100_000), gt=0, description="A larger order is denied; one that reduces is cut."
+    )
     max_turnover_pct: float = Field(default=200.0, gt=0, description="Of NAV, per decision.")
     max_volume_pct: float = Field(default=5.0, gt=0, le=100, description="Of the bar's volume, per order.")
     max_feature_age_secs: int = Field(default=3600, gt=0, description="Older features are refused at decision time.")
 
 
 class BrokerRef(_Frozen):
-    kind: Literal["paper"] = "paper"
-    commission_bps: float = Field(default=5.0, ge=0)
-    slippage_bps: float = Field(default=2.0, ge=0)
+    kind: Literal["paper"] = Field(default="paper", description="Which broker executes.")
+    commission_bps: float = Field(default=5.0, ge=0, description="Of the notional, per fill.")
+    slippage_bps: float = Field(default=2.0, ge=0, description="Of the open, against the trader.")
     margin: bool = Field(default=False, description="False: a buy never spends more than the cash at hand.")
 
 
 class PortfolioSpec(_Frozen):
     """What one portfolio trades, how it is sized, and what stops it."""
 
-    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-    initial_cash_usd: Decimal = Field(default=Decimal(100_000), gt=0)
+    name: str = Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="Its name in the ledger; the books stay with it."
+    )
+    initial_cash_usd: Decimal = Field(default=Decimal(100_000), gt=0, description="Cash when the ledger first sees it.")
     universe: Universe
     model: ModelRef = ModelRef()
     schedule: Schedule = Schedule()
