@@ -17,12 +17,20 @@ from alphamill.cli.progress import StageProgress
 from alphamill.cli.replaying import replay_bars, split_sessions, start_controller
 from alphamill.cli.trading import comparison
 from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.orders import Order
 from alphamill.domain.progress import PROGRESS_FILE
-from alphamill.embedded import Runtime
+from alphamill.embedded import Runtime, environment
 from alphamill.evaluation.gate import GateVerdict
+from alphamill.evaluation.parity import Parity
+from alphamill.evaluation.report import headline
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.settings import Settings
+from alphamill.steps.check_parity import check_parity
 from alphamill.steps.run_folder import VERDICT
+from alphamill.steps.write_report import write_report
+
+#: Below the home of the settings; each demo starts with it empty.
+DEMO_HOME = "demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +39,25 @@ class DemoResult:
 
     trained: dict[str, Any]
     record: PortfolioRecord
+    orders: list[Order]
+    parity: Parity
+    report: Path
     url: str
 
 
 def run_demo(settings: Settings, *, feed: str, sessions: int, trials: int, seed: int, keep: bool) -> None:
-    """Run all stages in a runtime of its own and print the summary; with `keep` wait for Ctrl-C at the end."""
+    """Run all stages on an empty home of its own and print the summary; with `keep` wait for Ctrl-C at the end."""
     console = Console()
-    with Runtime(settings) as runtime:
+    alone = settings.model_copy(update={"home": settings.home.resolve() / DEMO_HOME})
+    with Runtime(alone, fresh=True) as runtime:
         progress = runtime.home / "progress.jsonl"
         progress.unlink(missing_ok=True)
         os.environ[PROGRESS_FILE] = str(progress)  # steps and this process report to the same file
         with StageProgress(progress, console=console):
             result = _stages(runtime, progress, feed=feed, sessions=sessions, trials=trials, seed=seed)
-        _summarise(console, result)
+        _summarise(console, result, runtime.home)
         if keep:
-            _wait(console, result.url)
+            _wait(console, result)
 
 
 def _stages(runtime: Runtime, progress: Path, *, feed: str, sessions: int, trials: int, seed: int) -> DemoResult:
@@ -67,7 +79,17 @@ def _stages(runtime: Runtime, progress: Path, *, feed: str, sessions: int, trial
         books,
         lambda done, total: report_progress("trade", done, total, f"session {done} of {total}"),
     )
-    return DemoResult(trained, books.load(spec), url)
+    report_progress("report", 0, 1, "backtesting the same sessions")
+    model_dir = settings.home / "models" / model_server(settings).deployment(settings.model_name).model_id
+    parity = check_parity(settings, spec, model_dir)
+    report = write_report(settings, trained["run_id"], parity=parity)
+    report_progress("report", 1, 1, _parity_sentence(parity))
+    return DemoResult(trained, books.load(spec), books.reader.orders(spec.name), parity, report, url)
+
+
+def _parity_sentence(parity: Parity) -> str:
+    compared = f"{parity.orders} orders, {parity.fills} fills, {parity.nav_points} NAV points"
+    return f"live equals backtest: {compared}" if parity.holds else f"live DIFFERS from backtest: {compared}"
 
 
 def _deploy_old_champion(settings: Settings) -> None:
@@ -78,17 +100,31 @@ def _deploy_old_champion(settings: Settings) -> None:
     report_progress("deploy", 1, 1, f"{deployment.model_id} stays, at {deployment.url}")
 
 
-def _summarise(console: Console, result: DemoResult) -> None:
+def _summarise(console: Console, result: DemoResult, home: Path) -> None:
     path = Path(result.trained["summary_path"])
     summary = EvaluationSummary.model_validate_json(path.read_text())
     verdict = GateVerdict.model_validate_json((path.parent / VERDICT).read_text())
     console.print(comparison(summary))
-    console.print(f"[bold]gate[/] {result.trained['model_id']}: {verdict.summary}")
+    console.print(f"[bold]verdict[/] {headline(summary)}")
+    console.print(f"[bold]gate[/]    {result.trained['model_id']}: {verdict.summary}")
     console.print(record_table(result.record))
+    console.print(f"[bold]parity[/]  {_parity_sentence(result.parity)}")
+    for difference in result.parity.differences[:5]:
+        console.print(f"        {difference}", markup=False)
+    console.print(f"[bold]report[/]  {result.report}", soft_wrap=True)
+    if result.orders:
+        command = f"{environment.HOME}={_shown(home)} .venv/bin/alphamill explain {result.orders[-1].id}"
+        console.print(f"[bold]explain[/] {command}", soft_wrap=True)
 
 
-def _wait(console: Console, url: str) -> None:
-    console.print(f"The services stay up until Ctrl-C.\nAPI    {url}/docs", soft_wrap=True)
+def _shown(path: Path) -> Path:
+    """Relative to where the user stands, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _wait(console: Console, result: DemoResult) -> None:
+    console.print("The services stay up until Ctrl-C.", f"API     {result.url}/docs", sep="\n", soft_wrap=True)
+    console.print(f"report  file://{result.report}", soft_wrap=True)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             signal.pause()

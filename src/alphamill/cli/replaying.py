@@ -70,14 +70,14 @@ def _ready(url: str) -> bool:
 def replay_bars(
     url: str, bars: pl.DataFrame, spec: PortfolioSpec, ledger: Ledger, on_session: Callable[[int, int], None]
 ) -> int:
-    """Send `bars` (`RAW_BAR_SCHEMA`) session by session; each must be settled before the next is sent.
+    """Send `bars` (`RAW_BAR_SCHEMA`) session by session; each is decided before the next is sent.
 
     Raises
     ------
     DataUnfit
         The controller refused a bar; with its own words.
     Unavailable
-        The controller does not answer, or did not settle a session in time.
+        The controller does not answer, or did not decide a session in time.
     """
     wanted = set(spec.universe.symbols)
     sessions = bars.filter(pl.col("symbol").is_in(wanted)).partition_by("session", maintain_order=True)
@@ -86,7 +86,7 @@ def replay_bars(
             for row in session.iter_rows(named=True):
                 _post(client, row)
             if set(session["symbol"]) == wanted:  # an incomplete session closes when time moves on
-                _wait_settled(spec, ledger, session["session"][0])
+                _wait_decided(spec, ledger, session["session"][0])
             on_session(done, len(sessions))
     return len(sessions)
 
@@ -102,12 +102,12 @@ def _post(client: httpx.Client, row: dict[str, object]) -> None:
         raise DataUnfit(f"the controller refused {row['symbol']} of {row['session']}: {answer.text}")
 
 
-def _wait_settled(spec: PortfolioSpec, ledger: Ledger, session: dt.date) -> None:
+def _wait_decided(spec: PortfolioSpec, ledger: Ledger, session: dt.date) -> None:
     deadline = time.monotonic() + SESSION_SECS
     while True:
-        settled = ledger.load(spec).last_settled_at
-        if settled is not None and settled.date() >= session:
+        decided = ledger.load(spec).last_decision_at
+        if decided is not None and decided.date() >= session:
             return
         if time.monotonic() > deadline:
-            raise Unavailable(f"the controller did not settle {session} in {SESSION_SECS:g} s.", remedy="See its log.")
+            raise Unavailable(f"the controller did not decide {session} in {SESSION_SECS:g} s.", remedy="See its log.")
         time.sleep(POLL_SECS)

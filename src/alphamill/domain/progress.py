@@ -7,7 +7,7 @@ from typing import Final
 #: Names the file that steps append their progress to, one JSON object a line; unset: nobody listens.
 PROGRESS_FILE: Final = "ALPHAMILL_PROGRESS_FILE"
 
-#: The stages of the main job, in order, one word each.
+#: The stages of the main job, in order, one word each, and the report at its end.
 STAGES: Final = (
     "ingest",
     "validate",
@@ -18,6 +18,7 @@ STAGES: Final = (
     "register",
     "deploy",
     "trade",
+    "report",
 )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 import signal
 import threading
 import time
@@ -32,6 +33,8 @@ class Runtime:
     ----------
     settings
         `home` is used; `redis_url` is replaced by the URL of the Redis started here.
+    fresh
+        Empty the home first, once it is certain that nothing runs on it.
 
     Raises
     ------
@@ -41,8 +44,9 @@ class Runtime:
         On entering: Redis did not start.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, fresh: bool = False) -> None:
         self._given = settings
+        self._fresh = fresh
         self.home = settings.home.resolve()
         self._run = environment.run_dir(self.home)
         self._lock: IO[bytes] | None = None
@@ -57,6 +61,8 @@ class Runtime:
             guard.write_json(self._run / guard.OWNER_FILE, {"pid": os.getpid(), "token": token})
             undo.callback(self._stop_children)
             self._stop_children()
+            if self._fresh:
+                self._clear()
             undo.enter_context(_terminate_as_interrupt())
             undo.enter_context(_environ({environment.HOME: str(self.home), environment.RUNTIME_TOKEN: token}))
             _, url = redis.start(self.home)
@@ -121,6 +127,14 @@ class Runtime:
                 left.unlink(missing_ok=True)
         if errors:
             raise Unavailable(" ".join(errors))
+
+    def _clear(self) -> None:
+        """Everything but the folder that holds the lock."""
+        for entry in self.home.iterdir():
+            if entry.is_dir() and entry != self._run:
+                shutil.rmtree(entry)
+            elif entry.is_file():
+                entry.unlink()
 
     def _release(self) -> None:
         if self._lock is not None:
