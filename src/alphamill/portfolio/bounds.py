@@ -49,7 +49,9 @@ def bounds(sizing: Sizing, signals: Sequence[Signal], current: Array, gross: flo
         return Bounds(fitted, fitted, np.ones_like(hold), gross)
     lower = np.where(hold, inside, lowest)
     upper = np.where(hold | sell, inside, sizing.max_weight)
-    return Bounds(lower, upper, hold, gross)
+    # A sliver of freedom is less than a unit and only spoils the program's scale.
+    pinned = hold | (upper - lower < 1 / UNITS)
+    return Bounds(lower, np.where(pinned, lower, upper), pinned, gross)
 
 
 def clean(weights: Array, limits: Bounds) -> Array:
@@ -58,13 +60,13 @@ def clean(weights: Array, limits: Bounds) -> Array:
     Limits are rounded toward zero first. Rounding may lift the sum of absolute weights over its limit
     by some units; the free weights give them back, the one with most to give first.
     """
-    lower, upper = _toward_zero(limits.lower), _toward_zero(limits.upper)
+    lower, upper = toward_zero(limits.lower), toward_zero(limits.upper)
     units = np.rint(weights * UNITS)
     units[np.abs(units) < TINY_UNITS] = 0.0
     units = np.clip(units, lower, upper)
     needed = np.where(units < 0, np.maximum(-upper, 0.0), np.maximum(lower, 0.0))
     spare = np.abs(units) - needed
-    excess = np.abs(units).sum() - _toward_zero(np.array(limits.gross))
+    excess = np.abs(units).sum() - toward_zero(np.array(limits.gross))
     for i in np.argsort(-spare, kind="stable"):
         if excess <= 0:
             break
@@ -75,6 +77,8 @@ def clean(weights: Array, limits: Bounds) -> Array:
     return result
 
 
-def _toward_zero(weights: Array) -> Array:
-    """Whole units; a value within a thousandth of a unit counts as whole, so that 0.3 is 300,000."""
-    return np.trunc(np.round(weights * UNITS, 3))
+def toward_zero(weights: Array) -> Array:
+    """The most whole units whose weight is not larger in absolute value: exact, so 0.3 is 300,000."""
+    units = np.rint(weights * UNITS)
+    nearer: Array = units - np.where(np.abs(units / UNITS) > np.abs(weights), np.sign(units), 0.0)
+    return nearer

@@ -10,6 +10,9 @@ from alphamill.errors import DataUnfit
 from alphamill.portfolio.bounds import Array, Bounds
 
 TOLERANCE = 1e-10
+#: The solver's default of 0.99 can cycle for ever where a weight ends exactly at its current value.
+STEP_FRACTIONS = (0.9, 0.6)
+MAX_ITERATIONS = 100
 #: Less of the gross limit than this buys nothing and only spoils the program's scale.
 MIN_ROOM = 1e-6
 
@@ -71,17 +74,17 @@ def _solve(
     moves = [current, -current] if costly else []
     right = np.concatenate([upper, -lower, *moves, np.zeros(2 * n if shorts else 0), np.array([room])])
     rows = _rows(n, costly, shorts)
-    cone = clarabel.NonnegativeConeT(rows.shape[0])
-    solver = clarabel.DefaultSolver(_hessian(quadratic, extra), gradient, rows, right, [cone], _settings())
-    solution = solver.solve()
-    found = np.asarray(solution.x[:n], dtype=np.float64)
-    if solution.status != clarabel.SolverStatus.Solved or not np.isfinite(found).all():
-        raise DataUnfit(
-            f"the weights of {n} symbols did not converge: {solution.status}.",
-            field="forecasts",
-            remedy="Positions are held; look at the forecasts' means and standard deviations.",
-        )
-    return found
+    program = _hessian(quadratic, extra), gradient, rows, right, [clarabel.NonnegativeConeT(rows.shape[0])]
+    for step_fraction in STEP_FRACTIONS:
+        solution = clarabel.DefaultSolver(*program, _settings(step_fraction)).solve()
+        found = np.asarray(solution.x[:n], dtype=np.float64)
+        if solution.status == clarabel.SolverStatus.Solved and np.isfinite(found).all():
+            return found
+    raise DataUnfit(
+        f"the weights of {n} symbols did not converge: {solution.status}.",
+        field="forecasts",
+        remedy="Positions are held; look at the forecasts' means and standard deviations.",
+    )
 
 
 def _hessian(quadratic: Array, extra: int) -> Any:
@@ -123,12 +126,16 @@ def _rows(n: int, costly: bool, shorts: bool) -> Any:
     return sparse.csc_matrix((values, indices, starts), shape=(2 * n * pairs + 1, len(counts)))
 
 
-def _settings() -> Any:
+def _settings(step_fraction: float) -> Any:
     import clarabel
 
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     # One thread and no clock: the same input gives the same bits.
     settings.max_threads = 1
+    # The program is scaled already, and its rows hold only ones.
+    settings.equilibrate_enable = False
+    settings.max_step_fraction = step_fraction
+    settings.max_iter = MAX_ITERATIONS
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
     return settings

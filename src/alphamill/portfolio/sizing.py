@@ -10,7 +10,7 @@ from alphamill.domain.decisions import Signal
 from alphamill.domain.forecasts import Forecast
 from alphamill.domain.portfolios import Sizing
 from alphamill.errors import DataUnfit
-from alphamill.portfolio.bounds import UNITS, Array, bounds, clean
+from alphamill.portfolio.bounds import UNITS, Array, bounds, clean, toward_zero
 from alphamill.portfolio.correlation import shrunk_correlation
 from alphamill.portfolio.mean_variance import mean_variance
 
@@ -124,7 +124,7 @@ def _rank(forecast: Forecast) -> tuple[float, str]:
 def _equal_part(problem: SizingProblem, n: int) -> float:
     """1/n within the limits, rounded down to 1e-6 so that n of them fit."""
     part = min(1.0 / n, problem.sizing.max_weight, problem.gross / n)
-    return float(np.floor(np.round(part * UNITS, 3)) / UNITS)
+    return float(toward_zero(np.array(part)) / UNITS)
 
 
 #: A further method is a function here and its name in `Sizing.method`.

@@ -155,11 +155,23 @@ def test_unsound_returns_are_refused(returns: np.ndarray, why: str) -> None:
 
 
 def test_solver_that_gives_up_is_data_unfit(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = program._settings()
-    settings.max_iter = 1
-    monkeypatch.setattr(program, "_settings", lambda: settings)
+    monkeypatch.setattr(program, "MAX_ITERATIONS", 1)
     with pytest.raises(DataUnfit, match="did not converge"):
         weigh({"A": 0.1, "B": 0.2})
+
+
+def test_weight_that_stays_at_its_current_value_converges() -> None:
+    """The solver cycles here at its default step: trading costs make the current weight the optimum."""
+    base, std = np.array([[1.0, 0.30628275, 0.27849548], [0, 1, 0.27238703], [0, 0, 1]]), [0.25, 0.25, 0.20826306]
+    found = program.mean_variance(
+        np.array([0.0, 0.0, 0.5]),
+        (base + np.triu(base, 1).T) * np.outer(std, std),
+        current=np.array([0.0, 0.0, 0.25]),
+        limits=bounds(Sizing(max_weight=1.0), [Signal.BUY] * 3, np.zeros(3), 2.0),
+        risk_aversion=46.0,
+        turnover_cost=0.01,
+    )
+    assert found == pytest.approx([0.0, 0.0, 0.25], abs=1e-6)
 
 
 def test_correlation_shrinks_toward_zero_and_a_flat_series_correlates_with_nothing() -> None:
