@@ -90,13 +90,17 @@ class MlflowRegistry:
         """Copy model.onnx and card.json into `into`."""
         known = self.get(version.name, version.version)
         into.mkdir(parents=True, exist_ok=True)
-        with mlflow_errors(known.source_uri):
-            repository = _repository(known.source_uri, self._uri)
-            for name in _FILES:
-                repository.download_artifacts(name, str(into))
-        missing = [name for name in _FILES if not (into / name).is_file()]
-        if missing:
-            raise StoreUnavailable(f"{known.source_uri} holds no {', '.join(missing)}.", field="artifact_root")
+        try:
+            with mlflow_errors(known.source_uri):
+                repository = _repository(known.source_uri, self._uri)
+                for name in _FILES:
+                    repository.download_artifacts(name, str(into))
+        except NotFound as error:
+            raise StoreUnavailable(
+                f"the files of {known.id} are gone: {error.message}",
+                field="artifact_root",
+                remedy="Restore the artifact store or register the model again.",
+            ) from error
         return into
 
     def versions(self, name: str) -> list[ModelVersion]:

@@ -7,19 +7,16 @@ After each fold the mean so far is reported, and ASHA may stop the trial there.
 """
 
 import contextlib
-import logging
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from alphamill.adapters.mlflow_tracking import MlflowTracking, RunStatus
+from alphamill.adapters.ray_session import ray_session
 from alphamill.errors import AlphamillError, DataUnfit, InvalidConfig
 from alphamill.training import Dataset, ModelParams, ParamSpace, WalkForward
 
@@ -27,19 +24,6 @@ TrialStatus = Literal["completed", "pruned", "failed"]
 OnProgress = Callable[[int, int], None]
 
 _RUN_STATUS: dict[TrialStatus, RunStatus] = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-
-#: Set while Ray runs: no usage reports over the network, no tables on stdout, no result files per trial; Ctrl-C
-#: ends the search at once instead of returning half of it; a failed trial may report without its metric.
-_ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "OMP_NUM_THREADS": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +84,7 @@ def tune(
     parent_run
         MLflow run to log the trials under; None opens a run "tune" and closes it.
     address
-        A running Ray cluster; None starts Ray on this machine for the length of the call. Its processes end with
-        this one, however it ends. Call from a thread that outlives the call.
+        A running Ray cluster; None starts Ray on this machine for the length of the call, see `ray_session`.
     on_progress
         Called with (trials over, n_trials) from this thread.
 
@@ -124,7 +107,7 @@ def tune(
         tags = {"alphamill.data_version": dataset.data_version}
         run_id = parent_run or stack.enter_context(tracking.run("tune", tags=tags))
         _log_search(tracking, run_id, dataset, splits, n_trials, seed)
-        with _ray(address, max_concurrent):
+        with ray_session(address, max_concurrent):
             trials = _search(task, chosen, max_concurrent, reduction_factor, progress.step)
         for trial in trials:
             _log_trial(tracking, run_id, trial, dataset)
@@ -287,48 +270,3 @@ def _row(trial: Trial) -> dict[str, Any]:
         "error": trial.error,
         **params,
     }
-
-
-@contextlib.contextmanager
-def _ray(address: str | None, cpus: int) -> Iterator[None]:
-    """Ray for the length of a block. A local one leaves neither process nor file behind."""
-    with _environment():
-        import ray
-
-        if ray.is_initialized():
-            yield
-            return
-        quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-        # Unix socket paths are short of room, so the folder goes straight under /tmp.
-        folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if Path("/tmp").is_dir() else None)
-        try:
-            if address is None:
-                ray.init(
-                    include_dashboard=False,
-                    num_cpus=cpus,
-                    num_gpus=0,
-                    object_store_memory=200 * 1024**2,
-                    _temp_dir=folder,
-                    **quiet,
-                )
-            else:
-                ray.init(address=address, **quiet)
-            logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-            yield
-        finally:
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

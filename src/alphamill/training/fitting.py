@@ -117,7 +117,7 @@ def _hold_out(dataset: Dataset, rows: IntArray) -> tuple[IntArray, IntArray]:
     session = dataset.session[rows]
     sessions = np.unique(session)
     start = sessions[-max(1, int(len(sessions) * HOLDOUT))]
-    kept = rows[session < start - dataset.horizon_bars]
+    kept = rows[session < start - dataset.horizon_bars - 1]
     held = rows[session >= start]
     kept = kept[dataset.label_end[kept] < dataset.ts[held].min()]
     if not len(kept):
