@@ -1,6 +1,5 @@
 """A whole trading system in memory: every port is a fake that behaves, so a test can break one at a time."""
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,5 +137,3 @@ def ahead(market: pl.DataFrame) -> list[pl.DataFrame]:
 @pytest.fixture
 def system(parts, make_live, spec, ahead) -> System:  # type: ignore[no-untyped-def]
     return System(spec=spec, live=make_live(parts), ahead=ahead, **parts)
-
-
