@@ -239,9 +239,9 @@ def backtest_parts(
     from alphamill.adapters.brokers.paper import PaperBroker
     from alphamill.adapters.clock import BarClock
     from alphamill.adapters.feature_table import FeatureTable
+    from alphamill.adapters.notify import SilentNotifier
     from alphamill.adapters.sql.ledger import SqlLedger
     from alphamill.evaluation.backtest import BacktestParts
-    from alphamill.testing.notifier import SilentNotifier
 
     clock, books = BarClock(), SqlLedger(ledger_url)
     broker = PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd})

@@ -183,7 +183,9 @@ class Ledger(Protocol):
         """Order updates, fills, cash, positions and NAV. The same fill id again changes nothing."""
         ...
 
-    def set_state(self, portfolio: str, state: TradingState, reason: str, at: dt.datetime) -> None: ...
+    def set_state(self, portfolio: str, state: TradingState, reason: str, at: dt.datetime) -> None:
+        """Becoming ACTIVE counts the peak NAV anew: a resumed portfolio is not stopped again by the old one."""
+        ...
 
     def explain(self, order_id: str) -> OrderTrail:
         """From an order back to everything it was decided on; `NotFound` for an unknown id."""

@@ -11,7 +11,7 @@ import pytest
 
 from alphamill.adapters.sql import LedgerReader, SqlLedger
 from alphamill.domain.decisions import Decision, TradingState
-from alphamill.domain.ledger import Settlement
+from alphamill.domain.ledger import NavPoint, Settlement
 from alphamill.domain.orders import OrderStatus, Position
 from alphamill.errors import Conflict, InvalidInput, NotFound
 from alphamill.ports import Ledger
@@ -232,9 +232,20 @@ def test_state_is_set_with_its_reason(ledger: Ledger, traded: Decision) -> None:
     ledger.set_state("demo", TradingState.HALTED, "operator", NOON)
     record = ledger.load(SPEC)
     assert (record.state, record.state_reason) == (TradingState.HALTED, "operator")
+    assert record.state_since == NOON
     with pytest.raises(InvalidInput, match="time zone"):
         ledger.set_state("demo", TradingState.ACTIVE, "resume", NOON.replace(tzinfo=None))
     assert ledger.load(SPEC) == record
+
+
+def test_a_resumed_portfolio_counts_its_peak_anew(ledger: Ledger, traded: Decision) -> None:
+    before = ledger.load(SPEC)
+    lost = replace(sample_settlement(traded), nav=NavPoint(NOON + dt.timedelta(days=9), Decimal(70), Decimal(70)))
+    ledger.settle(replace(lost, at=lost.nav.at, orders=(), fills=()))
+    ledger.set_state("demo", TradingState.REDUCING, "drawdown", NOON)
+    assert ledger.load(SPEC).peak_nav_usd == before.peak_nav_usd
+    ledger.set_state("demo", TradingState.ACTIVE, "resume", NOON)
+    assert ledger.load(SPEC).peak_nav_usd == Decimal(70)
 
 
 def test_portfolios_do_not_mix(ledger: Ledger, traded: Decision) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from alphamill.adapters.notify import MAX_WAITING, AppriseNotifier
+from alphamill.adapters.notify import MAX_WAITING, AppriseNotifier, SilentNotifier
 from alphamill.errors import InvalidConfig
-from alphamill.testing.notifier import InMemoryNotifier, SilentNotifier
+from alphamill.testing.notifier import InMemoryNotifier
 
 
 class Inbox(ThreadingHTTPServer):

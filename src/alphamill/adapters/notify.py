@@ -16,6 +16,13 @@ log = structlog.get_logger(__name__)
 MAX_WAITING = 100
 
 
+class SilentNotifier:
+    """Tells nobody: a backtest has no person to wake."""
+
+    def notify(self, title: str, body: str) -> None:
+        """Nothing happens."""
+
+
 class AppriseNotifier:
     """Sends each message to every URL, on a thread of its own: a slow or dead service delays no order.
 

@@ -235,8 +235,7 @@ class PortfolioController:
         return self._ledger.load(self.spec)
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
-        if order.status is OrderStatus.PENDING:
-            return order.with_status(OrderStatus.CANCELLED, why)
+        # PENDING too: the process may have died after sending and before writing that down.
         try:
             if self._broker.order(order.id) is None:
                 return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")

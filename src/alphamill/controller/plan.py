@@ -42,6 +42,8 @@ def risk_context(spec: PortfolioSpec, record: PortfolioRecord, market: Market, s
         prices=market.prices,
         volumes=market.volumes,
         decided_at=market.ts,
+        state_reason=record.state_reason,
+        state_since=record.state_since,
     )
 
 

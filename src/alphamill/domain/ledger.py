@@ -22,7 +22,8 @@ class PortfolioRecord:
     """One portfolio as the ledger knows it.
 
     `open_orders` are those not final. `last_decision_at` and `last_settled_at` are session closes.
-    `last_fill_id` is where the next question to the broker starts.
+    `last_fill_id` is where the next question to the broker starts. `peak_nav_usd` counts from the last time the
+    portfolio became ACTIVE, at `state_since`; None means since it was created.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PortfolioRecord:
     last_decision_at: dt.datetime | None
     last_fill_id: str | None
     model_version: str
+    state_since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

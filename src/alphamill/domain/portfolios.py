@@ -61,6 +61,11 @@ class RiskLimits(_Frozen):
     max_drawdown_pct: float = Field(
         default=25.0, gt=0, le=100, description="From the peak NAV; a breach turns the portfolio REDUCING."
     )
+    drawdown_pause_days: int | None = Field(
+        default=None,
+        gt=0,
+        description="REDUCING by drawdown ends after so many days, the peak counted anew; null: a person resumes.",
+    )
     stop_loss_pct: float = Field(
         default=20.0, gt=0, le=100, description="Below the average price a long position is closed."
     )

@@ -23,6 +23,8 @@ class RiskContext:
     prices: Mapping[str, Decimal]
     volumes: Mapping[str, Decimal]
     decided_at: dt.datetime
+    state_reason: str = ""
+    state_since: dt.datetime | None = None
 
     @property
     def drawdown_pct(self) -> float:

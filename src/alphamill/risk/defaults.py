@@ -1,5 +1,8 @@
 """The rules every portfolio runs, and the state its drawdown trips."""
 
+import datetime as dt
+from typing import Final
+
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.risk.context import RiskContext
@@ -13,6 +16,9 @@ from alphamill.risk.order_rules import (
 )
 from alphamill.risk.rule import OrderRule, Rules, TargetRule
 from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight, StopLoss
+
+#: How the reason of a state set by the drawdown rule begins; a person's reason is kept apart by it.
+BY_DRAWDOWN: Final = "rule max_drawdown"
 
 
 def default_rules(spec: PortfolioSpec) -> Rules:
@@ -45,11 +51,21 @@ def default_rules(spec: PortfolioSpec) -> Rules:
 def next_state(context: RiskContext) -> tuple[TradingState, str]:
     """The state the portfolio's own numbers ask for, and why; the reason is empty when nothing changes.
 
-    A drawdown at the limit turns ACTIVE into REDUCING. Nothing here turns a portfolio back: a person
-    resumes it.
+    A drawdown at the limit turns ACTIVE into REDUCING. That alone turns back by itself, after the pause the
+    portfolio declares; what a person has stopped, a person resumes.
     """
-    limit = context.spec.risk.max_drawdown_pct
-    if context.state is TradingState.ACTIVE and context.drawdown_pct >= limit:
-        reason = f"drawdown {context.drawdown_pct:.2f} % from the peak reached the limit of {limit:g} %"
-        return TradingState.REDUCING, reason
+    risk = context.spec.risk
+    if context.state is TradingState.ACTIVE and context.drawdown_pct >= risk.max_drawdown_pct:
+        limit = f"{context.drawdown_pct:.2f} % from the peak reached the limit of {risk.max_drawdown_pct:g} %"
+        return TradingState.REDUCING, f"{BY_DRAWDOWN}: {limit}"
+    if _paused_long_enough(context):
+        return TradingState.ACTIVE, f"{BY_DRAWDOWN}: the pause of {risk.drawdown_pause_days} days is over"
     return context.state, ""
+
+
+def _paused_long_enough(context: RiskContext) -> bool:
+    pause = context.spec.risk.drawdown_pause_days
+    tripped = context.state is TradingState.REDUCING and context.state_reason.startswith(BY_DRAWDOWN)
+    if pause is None or context.state_since is None or not tripped:
+        return False
+    return context.decided_at - context.state_since >= dt.timedelta(days=pause)

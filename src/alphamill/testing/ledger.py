@@ -85,7 +85,10 @@ class InMemoryLedger:
         require_zone("at", at)
         book = self._book(portfolio)
         if (book.record.state, book.record.state_reason) != (state, reason):
-            book.record = replace(book.record, state=state, state_reason=reason)
+            peak = book.record.nav_usd if state is TradingState.ACTIVE else book.record.peak_nav_usd
+            book.record = replace(
+                book.record, state=state, state_reason=reason, state_since=at.astimezone(dt.UTC), peak_nav_usd=peak
+            )
             book.states.append((at, state, reason))
 
     def explain(self, order_id: str) -> OrderTrail:

@@ -9,10 +9,3 @@ class InMemoryNotifier:
 
     def notify(self, title: str, body: str) -> None:
         self.sent.append((title, body))
-
-
-class SilentNotifier:
-    """Tells nobody: a backtest has no person to wake."""
-
-    def notify(self, title: str, body: str) -> None:
-        pass

@@ -1,5 +1,6 @@
 """Each rule, one by one."""
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -244,7 +245,26 @@ def test_drawdown_trips_active_to_reducing_with_a_reason() -> None:
     assert next_state(context(peak_nav_usd=D(13_333))) == (TradingState.ACTIVE, "")
     state, reason = next_state(context(peak_nav_usd=D(13_334)))
     assert state is TradingState.REDUCING
-    assert reason == "drawdown 25.00 % from the peak reached the limit of 25 %"
+    assert reason == "rule max_drawdown: 25.00 % from the peak reached the limit of 25 %"
+
+
+@pytest.mark.parametrize(
+    ("reason", "pause_days", "waited_days", "resumed"),
+    [
+        ("rule max_drawdown: 25 %", 30, 30, True),
+        ("rule max_drawdown: 25 %", 30, 29, False),
+        ("rule max_drawdown: 25 %", None, 3000, False),
+        ("a person said so", 30, 3000, False),
+    ],
+)
+def test_only_a_pause_that_the_portfolio_declares_ends_by_itself(
+    reason: str, pause_days: int | None, waited_days: int, resumed: bool
+) -> None:
+    paused = context(peak_nav_usd=D(20_000), state=TradingState.REDUCING)
+    spec = SPEC.model_copy(update={"risk": RiskLimits(drawdown_pause_days=pause_days)})
+    since = paused.decided_at - dt.timedelta(days=waited_days)
+    state, _ = next_state(replace(paused, spec=spec, state_reason=reason, state_since=since))
+    assert state is (TradingState.ACTIVE if resumed else TradingState.REDUCING)
 
 
 @pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])

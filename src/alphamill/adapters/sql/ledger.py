@@ -138,6 +138,7 @@ class SqlLedger:
                     "new_state": state.value,
                     "new_state_reason": reason,
                     "new_state_changed_at": at,
+                    "new_peak_nav_usd": row.nav_usd if state is TradingState.ACTIVE else row.peak_nav_usd,
                 },
             )
             connection.execute(
