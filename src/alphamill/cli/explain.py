@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    order_id: Annotated[str, typer.Argument(help="An order's id, e.g. from `alphamill portfolio status`.")],
+    order_id: Annotated[str, typer.Argument(help="An order's id, e.g. from `alphamill portfolio orders`.")],
 ) -> None:
     """Show why an order was sent.
 

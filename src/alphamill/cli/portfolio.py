@@ -1,15 +1,20 @@
 """`alphamill portfolio`: look at a portfolio and stop it. Needs the ledger and nothing else."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alphamill.errors import NotFound
+
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from alphamill.adapters.sql import SqlLedger
     from alphamill.domain.decisions import TradingState
     from alphamill.domain.ledger import PortfolioRecord
+    from alphamill.domain.orders import Order
 
 app = typer.Typer(help="Show a portfolio, halt it, let it only reduce, or resume it.", no_args_is_help=True)
 
@@ -20,12 +25,26 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in 
 @app.command()
 def status(portfolio: Name = None) -> None:
     """State, NAV, drawdown, positions, open orders and the last decision."""
-    from alphamill.adapters.sql import SqlLedger
     from alphamill.cli.console import find_portfolio, out
     from alphamill.settings import load_settings
 
     settings = load_settings()
-    out().print(record_table(SqlLedger(settings.ledger_url).load(find_portfolio(settings, portfolio))))
+    spec = find_portfolio(settings, portfolio)
+    out().print(record_table(_existing(settings.ledger_url, spec.name).load(spec)))
+
+
+@app.command()
+def orders(
+    portfolio: Name = None,
+    last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many, the newest at the end.")] = 20,
+) -> None:
+    """The newest orders with their ids, for `alphamill explain`."""
+    from alphamill.cli.console import find_portfolio, out
+    from alphamill.settings import load_settings
+
+    settings = load_settings()
+    name = find_portfolio(settings, portfolio).name
+    out().print(orders_table(_existing(settings.ledger_url, name).reader.orders(name)[-last:]))
 
 
 @app.command()
@@ -47,17 +66,40 @@ def resume(portfolio: Name = None, reason: Reason = "resumed by hand") -> None:
 
 
 def _set(state: str, portfolio: str | None, reason: str) -> None:
-    from alphamill.adapters.sql import SqlLedger
     from alphamill.cli.console import find_portfolio, out
     from alphamill.domain.decisions import TradingState
     from alphamill.settings import load_settings
 
     settings = load_settings()
     spec = find_portfolio(settings, portfolio)
-    ledger = SqlLedger(settings.ledger_url)
+    ledger = _existing(settings.ledger_url, spec.name)
     before = ledger.load(spec).state
     ledger.set_state(spec.name, TradingState(state), reason, dt.datetime.now(dt.UTC))
     out().print(f"{spec.name}: {_word(before)} -> {_word(ledger.load(spec).state)}  ({reason})")
+
+
+def _existing(url: str, portfolio: str) -> "SqlLedger":
+    """A ledger that trades this portfolio: halting one that nobody trades would be a false comfort."""
+    from alphamill.adapters.sql import LedgerReader, SqlLedger
+
+    known = [record.name for record in LedgerReader(url).portfolios()]
+    if portfolio not in known:
+        raise NotFound(
+            f"the ledger {url} knows no portfolio {portfolio!r}, only {', '.join(known) or 'none'}.",
+            field="ALPHAMILL_HOME",
+            remedy="Name the home it trades in, e.g. ALPHAMILL_HOME=.alphamill/demo for the demo's.",
+        )
+    return SqlLedger(url)
+
+
+def orders_table(orders: "Sequence[Order]") -> "Table":
+    from rich.table import Table
+
+    table = Table("decided at", "order", "", "quantity", "status", "why")
+    for o in orders:
+        decided = f"{o.decided_at:%Y-%m-%d %H:%M}"
+        table.add_row(decided, o.id, f"{o.side.value} {o.symbol}", f"{o.quantity:f}", o.status.value, o.reason)
+    return table
 
 
 def _word(state: "TradingState") -> str:

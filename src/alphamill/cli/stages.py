@@ -1,13 +1,26 @@
 """`alphamill ingest | features | train`: the stages before trading."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alphamill.cli.runtime import PortfolioFile, services, settings_with
 
+
+def _absolute(feed: str) -> str:
+    """Steps run as processes of their own; a folder must mean the same to them."""
+    return feed if feed == "sample" else str(Path(feed).resolve())
+
+
 Feed = Annotated[
-    str, typer.Option("--feed", "-f", help="'sample' (bundled), or a folder of CSV or Parquet files with daily bars.")
+    str,
+    typer.Option(
+        "--feed",
+        "-f",
+        callback=_absolute,
+        help="'sample' (bundled), or a folder of CSV or Parquet files with daily bars.",
+    ),
 ]
 Until = Annotated[str, typer.Option("--until", help="Last session to take, as YYYY-MM-DD; default: all.")]
 Trials = Annotated[int, typer.Option("--trials", min=1, help="Configurations to try.")]

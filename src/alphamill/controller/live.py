@@ -87,6 +87,9 @@ class LiveTrading:
                 raise NotFound("the bars table is empty.", remedy="Run `alphamill ingest` first.")
             settled = [controller.settled_at() for controller in self._loop.controllers]
             self._cursor = min((at for at in settled if at is not None), default=newest)
+            if newest > self._cursor:
+                # Merged, but the process died before the loop saw it: no event will come for it again.
+                self._merged_at = time.monotonic()
             self._load(bars)
             for controller in self._loop.controllers:
                 controller.open(self._market(controller))

@@ -19,7 +19,7 @@ HEAVY = ("deltalake", "fastapi", "feast", "httpx", "kfp", "kserve", "mlflow", "n
 COMMANDS = [
     ["demo"], ["ingest"], ["features"], ["train"], ["pipeline", "compile"], ["serve", "forecaster"],
     ["serve", "controller"], ["backtest"], ["replay"], ["explain"], ["portfolio", "status"], ["portfolio", "halt"],
-    ["portfolio", "reduce"], ["portfolio", "resume"], ["doctor"],
+    ["portfolio", "reduce"], ["portfolio", "resume"], ["portfolio", "orders"], ["doctor"],
 ]  # fmt: skip
 
 
@@ -80,14 +80,23 @@ def test_state_is_set_with_nothing_but_the_ledger_running(
     assert "because" in invoke("portfolio", "status")
 
 
-def test_portfolio_can_be_halted_before_it_ever_traded(home: Path) -> None:
-    invoke("portfolio", "halt")
-    assert state() is TradingState.HALTED
+def test_a_halt_that_would_halt_nothing_is_refused(home: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="does not exist"):
+        invoke("portfolio", "halt")
+    SqlLedger(load_settings().ledger_url).close()
+    with pytest.raises(NotFound, match="ALPHAMILL_HOME"):
+        invoke("portfolio", "halt")
 
 
 def test_unknown_portfolio_names_those_there_are(home: Path) -> None:
     with pytest.raises(NotFound, match=r"'other' is not configured \(known: demo\)"):
         invoke("portfolio", "status", "--portfolio", "other")
+
+
+def test_orders_are_listed_with_their_ids_and_reasons(filled_order: Order) -> None:
+    text = invoke("portfolio", "orders")
+    for words in (filled_order.id, "buy IBM", "40", "filled"):
+        assert words in text
 
 
 def test_explain_goes_back_from_the_order_to_the_data(filled_order: Order) -> None:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from alphamill.bootstrap import backtest_parts
+from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import OrderStatus
 from alphamill.domain.portfolios import Universe
@@ -205,23 +206,57 @@ def test_a_restart_continues_where_the_process_died(system, make_live, parts) ->
     system.post(system.ahead[3])
     system.live.close_sessions()  # merged, but the process dies before it is decided
     restarted = make_live(parts)
+    assert restarted.behind_secs > 0  # the engine's next tick finds it; no event comes for it again
     assert [d.decided_at for d in restarted.process()] == [system.ahead[3]["ts"][0]]
     orders = system.ledger.orders("demo")
     assert len({o.id for o in orders}) == len(orders)
 
 
-def test_a_committed_order_that_was_never_sent_is_sent_by_the_restarted_process(system, make_live, parts) -> None:
-    system.run(system.ahead[0])
-    decision = system.last_decision()
-    # As if the process had died between commit and send: the ledger says pending, the broker knows nothing.
-    system.broker._books.orders.clear()
-    book = system.ledger._books["demo"] if hasattr(system.ledger, "_books") else None
-    if book is None:
-        pytest.fail("the in-memory ledger changed its shape")
-    for order in decision.orders:
-        book.orders[order.id] = order
-    make_live(parts)
-    assert {o.status for o in system.ledger.load(system.spec).open_orders} == {OrderStatus.ACCEPTED}
+class _Killed(BaseException):
+    """Stands for the end of the process at the line that raises it."""
+
+
+def _die(*args: object, **kwargs: object) -> None:
+    raise _Killed
+
+
+def _run_and_die(system, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """One session whose process ends right after the decision was committed, at `where`."""
+    target = system.live.controller("demo") if where == "_record_orders" else "alphamill.controller.controller"
+    with monkeypatch.context() as kill:
+        if where == "_record_orders":
+            kill.setattr(target, where, _die)
+        else:
+            kill.setattr(f"{target}.{where}", _die)
+        with pytest.raises(_Killed):
+            system.run(system.ahead[0])
+    assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.PENDING}
+
+
+@pytest.mark.parametrize("where", ["send_orders", "_record_orders"])
+def test_a_process_killed_between_commit_and_answer_sends_each_order_once(
+    system, make_live, parts, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    _run_and_die(system, monkeypatch, where)
+    restarted = make_live(parts)
+    assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.ACCEPTED}
+    ids = [o.id for o in system.ledger.orders("demo")]
+    restarted.accept(system.ahead[1].select(RAW_BAR_SCHEMA.names()))
+    restarted.close_sessions()
+    restarted.process()
+    assert sorted(f.order_id for f in system.ledger.fills("demo")) == sorted(ids)
+
+
+@pytest.mark.parametrize("where", ["send_orders", "_record_orders"])
+def test_a_late_restart_cancels_what_was_not_sent_at_the_broker_too(
+    system, make_live, parts, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    _run_and_die(system, monkeypatch, where)
+    make_live(parts, ManualClock(dt.datetime(2020, 1, 1, tzinfo=dt.UTC)))
+    orders = system.ledger.orders("demo")
+    assert {o.status for o in orders} == {OrderStatus.CANCELLED}
+    known = [answer.status for o in orders if (answer := system.broker.order(o.id))]
+    assert known == ([OrderStatus.CANCELLED] * len(orders) if where == "_record_orders" else [])
 
 
 def test_on_the_wall_clock_an_old_session_is_settled_but_not_traded(parts, make_live, spec, ahead) -> None:
