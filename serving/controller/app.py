@@ -25,6 +25,7 @@ def create_app(settings: Settings, make: Callable[[Settings], ControllerParts] =
             live=made.live,
             engine=engine,
             ledger=made.ledger,
+            features=made.features,
             forecaster=made.forecaster,
             registry=made.registry,
             model_server=made.model_server,

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from alphamill.controller.live import LiveTrading
 from alphamill.monitoring import Metrics
-from alphamill.ports import Forecaster, Ledger, ModelRegistry, ModelServer
+from alphamill.ports import FeatureStore, Forecaster, Ledger, ModelRegistry, ModelServer
 from alphamill.settings import Settings
 from serving.controller.engine import Engine
 
@@ -20,6 +20,7 @@ class Parts:
     live: LiveTrading
     engine: Engine
     ledger: Ledger
+    features: FeatureStore
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer

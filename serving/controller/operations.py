@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import TypeAdapter
 
 from alphamill.domain.ledger import OrderTrail
+from alphamill.errors import ForecasterUnavailable
 from serving.controller.deps import WithParts
 from serving.controller.problems import PROBLEMS
 
@@ -28,10 +29,16 @@ def alive() -> dict[str, str]:
 
 @router.get("/readyz", responses=PROBLEMS, summary="Can it trade")
 def ready(parts: WithParts) -> dict[str, str]:
-    """The ledger opens and the forecaster answers; 503 names what does not."""
+    """The ledger opens, the online store and the forecaster answer; 503 names what does not."""
     for spec in parts.live.specs:
         parts.ledger.load(spec)
     signature = parts.forecaster.signature()
+    parts.features.read_online(sorted(parts.live.universe), signature.features)
+    deployment = parts.model_server.deployment(parts.settings.model_name)
+    if deployment.status != "deployed":
+        raise ForecasterUnavailable(
+            f"{deployment.model_id} at {deployment.url} is {deployment.status}.", remedy="Deploy it again."
+        )
     return {"status": "ready", "model": f"{signature.name}-{signature.version}"}
 
 

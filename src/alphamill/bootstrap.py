@@ -131,6 +131,7 @@ class ControllerParts:
     live: "LiveTrading"
     bus: EventBus
     ledger: Ledger
+    features: FeatureStore
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer
@@ -190,6 +191,7 @@ def controller_parts(settings: Settings) -> ControllerParts:
         live=live,
         bus=event_bus(settings),
         ledger=books,
+        features=store,
         forecaster=asks,
         registry=registry,
         model_server=model_server(settings),

@@ -26,7 +26,7 @@ from alphamill.evaluation.report import headline
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.settings import Settings
 from alphamill.steps.check_parity import check_parity
-from alphamill.steps.run_folder import VERDICT
+from alphamill.steps.run_folder import VERDICT, read_navs
 from alphamill.steps.write_report import write_report
 
 #: Below the home of the settings; each demo starts with it empty.
@@ -105,7 +105,7 @@ def _summarise(console: Console, result: DemoResult, home: Path) -> None:
     summary = EvaluationSummary.model_validate_json(path.read_text())
     verdict = GateVerdict.model_validate_json((path.parent / VERDICT).read_text())
     console.print(comparison(summary))
-    console.print(f"[bold]verdict[/] {headline(summary)}")
+    console.print(f"[bold]verdict[/] {headline(summary, read_navs(path.parent))}")
     console.print(f"[bold]gate[/]    {result.trained['model_id']}: {verdict.summary}")
     console.print(record_table(result.record))
     console.print(f"[bold]parity[/]  {_parity_sentence(result.parity)}")

@@ -14,6 +14,7 @@ from alphamill.domain.orders import Order
 from alphamill.domain.portfolios import load_portfolio
 from alphamill.errors import AlphamillError, InvalidConfig, NotFound
 from alphamill.settings import load_settings
+from alphamill.testing.decisions import sample_spec
 
 HEAVY = ("deltalake", "fastapi", "feast", "httpx", "kfp", "kserve", "mlflow", "numpy", "pandas", "polars", "pydantic")
 COMMANDS = [
@@ -83,7 +84,9 @@ def test_state_is_set_with_nothing_but_the_ledger_running(
 def test_a_halt_that_would_halt_nothing_is_refused(home: Path) -> None:
     with pytest.raises(StoreUnavailable, match="does not exist"):
         invoke("portfolio", "halt")
-    SqlLedger(load_settings().ledger_url).close()
+    ledger = SqlLedger(load_settings().ledger_url)
+    ledger.load(sample_spec("other"))
+    ledger.close()
     with pytest.raises(NotFound, match="ALPHAMILL_HOME"):
         invoke("portfolio", "halt")
 

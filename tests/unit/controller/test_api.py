@@ -43,6 +43,7 @@ def client(system, bus, models) -> Iterator[TestClient]:
         live=system.live,
         bus=bus,
         ledger=system.ledger,
+        features=system.features,
         forecaster=system.forecaster,
         registry=registry,
         model_server=server,
@@ -224,6 +225,9 @@ def test_unknown_paths_and_names_are_problems_too(client) -> None:
 def test_health_readiness_and_metrics(client, system) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json()["model"] == "forecaster-1"
+    system.features.available = False
+    assert client.get("/readyz").json()["code"] == "STORE_UNAVAILABLE"
+    system.features.available = True
     assert [p["name"] for p in client.get("/api/portfolios").json()] == ["demo"]
     post_session(client, system.ahead[0])
     wait_decided(client, system.ahead[0])

@@ -160,7 +160,7 @@ def test_headline_says_which_side_won(make_panel: Any, make_summary: Any, make_p
 def test_a_lucky_lead_is_called_luck(make_panel: Any, make_summary: Any, make_nav: Any) -> None:
     summary = make_summary(make_panel(0.1, days=50), sharpe=0.9)
     noise = {"model": make_nav(0.0006, seed=1), "equal weight": make_nav(0.0004, seed=2)}
-    assert headline(summary, noise).endswith("but chance alone can explain it.")
+    assert headline(summary, noise).endswith("chance alone can explain the difference.")
     sure = {"model": make_nav(0.003, seed=1), "equal weight": make_nav(0.0004, seed=1)}
     assert headline(summary, sure) == "The model beats equal weight after costs."
     assert "more than chance explains" in verdict_paragraph(summary, sure)

@@ -46,8 +46,9 @@ def headline(summary: EvaluationSummary, navs: Mapping[str, pl.DataFrame] | None
     if own <= other.sharpe:
         return f"The model does not beat {_called(name)} after costs."
     gap = _gap(summary, navs or {})
-    luck = gap is not None and not gap.excludes_zero
-    return f"The model beats {_called(name)} after costs{', but chance alone can explain it' if luck else ''}."
+    if gap is not None and not gap.excludes_zero:
+        return f"The model does not clearly beat {_called(name)} after costs: chance alone can explain the difference."
+    return f"The model beats {_called(name)} after costs."
 
 
 def _called(name: str) -> str:
