@@ -7,7 +7,7 @@ from typing import ClassVar
 from alphamill.domain.decisions import RuleResult
 from alphamill.domain.orders import Order
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.risk import OrderRule, RiskContext, Rules, TargetRule, default_rules
+from alphamill.risk import OrderRule, RiskContext, TargetRule, own_rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +37,11 @@ class RestrictedList(OrderRule):
         return order, None
 
 
-def rules(spec: PortfolioSpec) -> Rules:
-    return default_rules(spec).with_target(HalfSpeed(10.0)).with_order(RestrictedList(frozenset({"FB"})))
+@own_rule("half_speed")
+def half_speed(spec: PortfolioSpec) -> HalfSpeed:
+    return HalfSpeed(spec.risk.max_drawdown_pct / 2)
+
+
+@own_rule("restricted_list")
+def restricted_list(spec: PortfolioSpec) -> RestrictedList:
+    return RestrictedList(frozenset({"FB"}))

@@ -7,7 +7,9 @@ from pathlib import Path
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.types import Float64, String
 
-from alphamill.features import MODEL_FEATURES, registered
+from alphamill.bootstrap import model_features as seen_by_model
+from alphamill.features import registered
+from alphamill.settings import load_settings
 
 symbol = Entity(
     name="symbol", join_keys=["symbol"], value_type=ValueType.STRING, description="Ticker, as in the bars table."
@@ -34,4 +36,4 @@ daily_features = FeatureView(
     description="Features of daily bars, stamped with the close of the bar they end on.",
 )
 
-model_features = FeatureService(name="model_features", features=[daily_features[list(MODEL_FEATURES)]])
+model_features = FeatureService(name="model_features", features=[daily_features[list(seen_by_model(load_settings()))]])

@@ -58,6 +58,13 @@ def bar_store(settings: Settings, table: str = "bars") -> BarStore:
     return DeltaBarStore(table_uri(settings, table))
 
 
+def model_features(settings: Settings) -> tuple[str, ...]:
+    """What the model sees, in order; `InvalidFeatures` for a name that nobody registered."""
+    from alphamill.features import MODEL_FEATURES, resolve
+
+    return tuple(feature.name for feature in resolve(settings.model_features or MODEL_FEATURES))
+
+
 def feature_store(settings: Settings) -> FeatureStore:
     from alphamill.adapters.feast import FeastFeatureStore
 

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from alphamill.errors import InvalidConfig
+from alphamill.extensions import load_extensions
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +28,17 @@ class Settings(BaseSettings):
     portfolios: tuple[Path, ...] = Field(
         default=(REPO_ROOT / "examples" / "portfolio.yaml",),
         description="Portfolio files the controller trades; JSON list in the environment.",
+    )
+    extensions: tuple[str, ...] = Field(
+        default=(),
+        description="Modules or .py files of your own that register features, architectures or risk rules; "
+        "JSON list in the environment.",
+    )
+    model_features: tuple[str, ...] | None = Field(
+        default=None, description="Features the model sees, in order; default: the shipped scale-free ones. JSON list."
+    )
+    architectures: tuple[str, ...] = Field(
+        default=("linear", "mlp"), min_length=1, description="Networks that the search tries; JSON list."
     )
     redis_url: str = Field(
         default="redis://127.0.0.1:16379/0", pattern=r"^redis(s)?://", description="Online store and event bus."
@@ -71,7 +83,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Settings from the environment.
+    """Settings from the environment, with their extensions imported: every process that works begins here.
 
     Raises
     ------
@@ -79,8 +91,10 @@ def load_settings() -> Settings:
         Names the environment variable that is wrong.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "ALPHAMILL_" + "_".join(str(part) for part in first["loc"][:1]).upper()
         raise InvalidConfig(f"{name}: {first['msg']} (got {first['input']!r}).", field=name) from error
+    load_extensions(settings.extensions)
+    return settings

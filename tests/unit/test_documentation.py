@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from alphamill import errors
+from alphamill.extensions import load_extensions
 from alphamill.settings import REPO_ROOT
 
 DOCUMENT = runpy.run_path(str(REPO_ROOT / "scripts" / "document.py"))
@@ -163,13 +165,25 @@ def test_own_data_passes_from_folder_to_accepted_bars() -> None:
     assert [(row["symbol"], row["ratio"]) for row in result.splits.iter_rows(named=True)] == [("ACME", 2.0)]
 
 
-def test_own_feature_is_the_same_in_batch_and_for_the_newest_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _forget_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an example registers is known to its test only."""
+    from alphamill.features import registry
+    from alphamill.risk import rule
+    from alphamill.training import models
+
+    for module, name in ((registry, "_FEATURES"), (rule, "_OWN"), (models, "_ARCHITECTURES")):
+        monkeypatch.setattr(module, name, dict(getattr(module, name)))
+    for example in (REPO_ROOT / "examples").glob("own_*.py"):
+        monkeypatch.delitem(sys.modules, example.stem, raising=False)
+
+
+def test_own_feature_is_the_same_in_batch_and_for_the_newest_bar() -> None:
     from alphamill.domain.history import BarHistory
-    from alphamill.features import compute, newest, registry
+    from alphamill.features import compute, newest
     from alphamill.testing.market import synthetic_market
 
-    monkeypatch.setattr(registry, "_FEATURES", dict(registry._FEATURES))
-    runpy.run_path(str(REPO_ROOT / "examples" / "own_feature.py"))
+    load_extensions([str(REPO_ROOT / "examples" / "own_feature.py")])
     bars = synthetic_market(2, 80, seed=3)
     table = compute(bars, ["overnight_gap"])
     assert table["overnight_gap"].null_count() == 2
@@ -179,15 +193,14 @@ def test_own_feature_is_the_same_in_batch_and_for_the_newest_bar(monkeypatch: py
     assert table["overnight_gap"][1] == pytest.approx(first["open"][1] / first["close"][0] - 1.0, abs=1e-12)
 
 
-def test_own_model_is_registered_and_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_model_is_registered_and_learns() -> None:
     import datetime as dt
 
     import polars as pl
 
-    from alphamill.training import architectures, build_dataset, fit, models, parse_params, predict
+    from alphamill.training import architectures, build_dataset, fit, parse_params, predict
 
-    monkeypatch.setattr(models, "_ARCHITECTURES", dict(models._ARCHITECTURES))
-    runpy.run_path(str(REPO_ROOT / "examples" / "own_model.py"))
+    load_extensions([str(REPO_ROOT / "examples" / "own_model.py")])
     assert "residual" in architectures()
     rng = np.random.default_rng(0)
     days = [dt.datetime(2010, 1, 4, 21, tzinfo=dt.UTC) + dt.timedelta(days=i) for i in range(306)]
@@ -211,17 +224,20 @@ def test_own_rules_run_with_the_default_ones() -> None:
     from alphamill.domain.decisions import TradingState
     from alphamill.domain.orders import Order, Side, order_id
     from alphamill.domain.portfolios import load_portfolio
-    from alphamill.risk import RiskContext, check_orders, check_targets
+    from alphamill.risk import RiskContext, check_orders, check_targets, default_rules
 
-    spec = load_portfolio(REPO_ROOT / "examples" / "portfolio.yaml")
-    rules = runpy.run_path(str(REPO_ROOT / "examples" / "own_rule.py"))["rules"](spec)
+    load_extensions([str(REPO_ROOT / "examples" / "own_rule.py")])
+    plain = load_portfolio(REPO_ROOT / "examples" / "portfolio.yaml")
+    risk = plain.risk.model_copy(update={"own_rules": ("half_speed", "restricted_list")})
+    spec = plain.model_copy(update={"risk": risk})
+    rules = default_rules(spec)
     at, price = dt.datetime(2013, 1, 2, 21, tzinfo=dt.UTC), Decimal(20)
     context = RiskContext(
         spec=spec,
         state=TradingState.ACTIVE,
-        nav_usd=Decimal(88_000),
+        nav_usd=Decimal(87_000),
         peak_nav_usd=Decimal(100_000),
-        cash_usd=Decimal(88_000),
+        cash_usd=Decimal(87_000),
         positions={},
         prices={"FB": price, "IBM": price},
         volumes={"FB": Decimal(10**7), "IBM": Decimal(10**7)},

@@ -7,8 +7,9 @@ After each fold the mean so far is reported, and ASHA may stop the trial there.
 """
 
 import contextlib
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,7 +108,7 @@ def tune(
         tags = {"alphamill.data_version": dataset.data_version}
         run_id = parent_run or stack.enter_context(tracking.run("tune", tags=tags))
         _log_search(tracking, run_id, dataset, splits, n_trials, seed)
-        with ray_session(address, max_concurrent):
+        with ray_session(address, max_concurrent), _own_code_by_value(task.builders):
             trials = _search(task, chosen, max_concurrent, reduction_factor, progress.step)
         for trial in trials:
             _log_trial(tracking, run_id, trial, dataset)
@@ -124,6 +125,22 @@ class _Task:
     splits: WalkForward
     seed: int
     builders: dict[str, Any]
+
+
+@contextlib.contextmanager
+def _own_code_by_value(builders: Mapping[str, Any]) -> Iterator[None]:
+    """Networks of extensions travel as code: the trial processes have not imported the extension."""
+    from ray import cloudpickle
+
+    modules = {sys.modules[build.__module__] for build in builders.values()}
+    own = [module for module in modules if not module.__name__.startswith("alphamill.")]
+    for module in own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 class _Progress:

@@ -74,6 +74,9 @@ class RiskLimits(_Frozen):
     )
     max_turnover_pct: float = Field(default=200.0, gt=0, description="Of NAV, per decision.")
     max_volume_pct: float = Field(default=5.0, gt=0, le=100, description="Of the bar's volume, per order.")
+    own_rules: tuple[str, ...] = Field(
+        default=(), description="Rules of your own, registered by an extension; they run before the built-in ones."
+    )
     max_feature_age_secs: int = Field(default=3600, gt=0, description="Older features are refused at decision time.")
 
 

@@ -7,15 +7,12 @@ An own feature is one decorated function::
         \"\"\"Open against the close before.\"\"\"
         return np.append(np.nan, w.open[1:] / w.close[:-1] - 1.0)
 
-Importing its module registers it. For processes that do not import it (the command line, pipeline
-steps), name the module under the entry point group ``alphamill.features`` of a package.
+Importing its module registers it. ``ALPHAMILL_EXTENSIONS`` names modules that every process imports.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Final
 
 from alphamill.errors import InvalidConfig, InvalidFeatures
@@ -23,7 +20,6 @@ from alphamill.features.prices import Floats, Prices
 
 Compute = Callable[[Prices], Floats]
 
-ENTRY_POINT_GROUP: Final = "alphamill.features"
 INPUTS: Final = ("open", "high", "low", "close", "volume")
 #: Names that other columns of feature tables and training rows already have.
 _RESERVED: Final = frozenset({"symbol", "ts", "label", "label_end_ts", "event_timestamp"})
@@ -111,8 +107,7 @@ def feature(
 
 
 def registered() -> tuple[Feature, ...]:
-    """All features in order of registration, those of installed entry points included."""
-    _load_entry_points()
+    """All features in order of registration, those of extensions included."""
     return tuple(_FEATURES.values())
 
 
@@ -135,20 +130,6 @@ def resolve(names: Sequence[str] | None = None) -> tuple[Feature, ...]:
             remedy=f"Known are {', '.join(known)}.",
         )
     return tuple(known[name] for name in names)
-
-
-@cache
-def _load_entry_points() -> None:
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            entry.load()
-        except Exception as error:
-            _load_entry_points.cache_clear()
-            raise InvalidConfig(
-                f"entry point {entry.name!r} ({entry.value}) does not load: {error!r}.",
-                field=ENTRY_POINT_GROUP,
-                remedy="Mend the module, or uninstall the package that names it.",
-            ) from error
 
 
 def _origin(known: Feature) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from alphamill.risk.context import RiskContext
 from alphamill.risk.defaults import default_rules, next_state
-from alphamill.risk.rule import OrderRule, Rules, TargetRule, check_orders, check_targets, resize
+from alphamill.risk.rule import OrderRule, Rules, TargetRule, check_orders, check_targets, own_rule, resize
 
 __all__ = [
     "OrderRule",
@@ -13,5 +13,6 @@ __all__ = [
     "check_targets",
     "default_rules",
     "next_state",
+    "own_rule",
     "resize",
 ]

@@ -14,7 +14,7 @@ from alphamill.risk.order_rules import (
     StateAllows,
     ValidNumbers,
 )
-from alphamill.risk.rule import OrderRule, Rules, TargetRule
+from alphamill.risk.rule import OrderRule, Rules, TargetRule, build_own_rule
 from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight, StopLoss
 
 #: How the reason of a state set by the drawdown rule begins; a person's reason is kept apart by it.
@@ -22,7 +22,7 @@ BY_DRAWDOWN: Final = "rule max_drawdown"
 
 
 def default_rules(spec: PortfolioSpec) -> Rules:
-    """Both families in the order they run.
+    """Both families in the order they run, the portfolio's own rules in front.
 
     The stop-loss is the last target rule, so that nothing softens it. Buying power is the last order
     rule, so that it counts only sales that will be sent and shares cash among what may be bought.
@@ -45,7 +45,11 @@ def default_rules(spec: PortfolioSpec) -> Rules:
     ]
     if not broker.margin:
         orders.append(BuyingPower(broker.commission_bps, broker.slippage_bps))
-    return Rules(tuple(targets), tuple(orders))
+    rules = Rules(tuple(targets), tuple(orders))
+    for name in risk.own_rules:
+        own = build_own_rule(name, spec)
+        rules = rules.with_target(own) if isinstance(own, TargetRule) else rules.with_order(own)
+    return rules
 
 
 def next_state(context: RiskContext) -> tuple[TradingState, str]:

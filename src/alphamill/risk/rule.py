@@ -2,14 +2,15 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar
 
 from alphamill.domain.decisions import RuleResult, Verdict
 from alphamill.domain.orders import Order, order_id
-from alphamill.errors import InvalidWeights
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import InvalidConfig, InvalidWeights
 from alphamill.risk.context import RiskContext
 
 Weights = dict[str, float]
@@ -64,6 +65,36 @@ class OrderRule(ABC):
             return self.deny(order, code, detail)
         text = f"{detail}; {order.quantity:f} became {quantity:f}"
         return resize(order, quantity), RuleResult(self.name, order.symbol, Verdict.SHRINK, code, text)
+
+
+Build = Callable[[PortfolioSpec], TargetRule | OrderRule]
+
+_OWN: dict[str, Build] = {}
+
+
+def own_rule(name: str) -> Callable[[Build], Build]:
+    """Register a function from the portfolio's spec to a rule; portfolios name it in ``risk.own_rules``."""
+
+    def register(build: Build) -> Build:
+        known = _OWN.setdefault(name, build)
+        if (known.__module__, known.__qualname__) != (build.__module__, build.__qualname__):
+            raise InvalidConfig(f"risk rule {name!r} is registered already.", field="own_rules")
+        _OWN[name] = build
+        return build
+
+    return register
+
+
+def build_own_rule(name: str, spec: PortfolioSpec) -> TargetRule | OrderRule:
+    """The rule registered under `name`; `InvalidConfig` lists the names there are."""
+    if name not in _OWN:
+        raise InvalidConfig(
+            f"portfolio {spec.name} names the risk rule {name!r}, which is not registered "
+            f"(known: {', '.join(sorted(_OWN)) or 'none'}).",
+            field="risk.own_rules",
+            remedy="Name its module in ALPHAMILL_EXTENSIONS.",
+        )
+    return _OWN[name](spec)
 
 
 def resize(order: Order, quantity: Decimal) -> Order:

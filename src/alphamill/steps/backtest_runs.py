@@ -15,6 +15,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.embedded import exit_with_runtime
 from alphamill.evaluation.backtest import run_backtest
 from alphamill.evaluation.performance import Performance, performance
+from alphamill.settings import load_settings
 
 WORKERS = 2
 
@@ -50,13 +51,18 @@ def run_backtests(ground: Ground, jobs: Mapping[str, BacktestJob]) -> dict[str, 
     """Run all jobs in processes of their own; the first error of any ends it."""
     # Not forked: polars keeps threads that do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(WORKERS, len(jobs)), mp_context=context, initializer=exit_with_runtime) as pool:
+    with ProcessPoolExecutor(min(WORKERS, len(jobs)), mp_context=context, initializer=_begin) as pool:
         running = {name: pool.submit(_run, ground, name, job) for name, job in jobs.items()}
         runs = {}
         for done, (name, future) in enumerate(running.items(), start=1):
             runs[name] = future.result()
             report_progress("evaluate", done, len(jobs) + 1, f"backtest of {name} done")
     return runs
+
+
+def _begin() -> None:
+    exit_with_runtime()
+    load_settings()  # imports the extensions that the portfolio's rules come from
 
 
 def _run(ground: Ground, name: str, job: BacktestJob) -> BacktestRun:

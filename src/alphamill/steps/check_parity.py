@@ -10,7 +10,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import DataUnfit
 from alphamill.evaluation.backtest import run_backtest
 from alphamill.evaluation.parity import Parity, Traded, parity
-from alphamill.features import MODEL_FEATURES, compute
+from alphamill.features import compute
 from alphamill.settings import Settings
 from alphamill.steps.step import data_version
 
@@ -31,12 +31,13 @@ def check_parity(settings: Settings, spec: PortfolioSpec, model_dir: Path) -> Pa
     store = bar_store(settings)
     version = store.version()
     bars = store.read(version=version)
-    rows = compute(bars).select("symbol", "ts", *MODEL_FEATURES)
+    asks = OnnxForecaster(model_dir)
+    rows = compute(bars, asks.signature().features)
     first, last = live.nav_points[0].at, live.nav_points[-1].at
     result = run_backtest(
         spec,
         bars,
-        backtest_parts(spec, rows, OnnxForecaster(model_dir)),
+        backtest_parts(spec, rows, asks),
         start=first.date() + dt.timedelta(days=1),
         until=last.date(),
         data_version=data_version(version),

@@ -1,8 +1,7 @@
 """Step 4: features into Feast, the newest ones online, and the point-in-time training rows out of it."""
 
 from alphamill.adapters.delta import read_frame, write_frame
-from alphamill.bootstrap import bar_store, feature_store, table_uri
-from alphamill.features import MODEL_FEATURES
+from alphamill.bootstrap import bar_store, feature_store, model_features, table_uri
 from alphamill.features.labels import forward_return
 from alphamill.steps.step import begin, finish
 
@@ -20,7 +19,7 @@ def materialize_features(bars_version: int, features_version: int, horizon_bars:
     store.write_offline(rows)
     online = store.materialize(until=rows["ts"].max())  # type: ignore[arg-type]
     labels = forward_return(bar_store(settings).read(version=bars_version), horizon_bars)
-    joined = store.training_rows(labels.select("symbol", "ts"), MODEL_FEATURES)
+    joined = store.training_rows(labels.select("symbol", "ts"), model_features(settings))
     training = joined.join(labels, on=["symbol", "ts"], how="left", validate="1:1").sort("ts", "symbol")
     version = write_frame(table_uri(settings, "training"), training)
     finish("materialize", f"{online} rows online, {training.height:,} training rows")

@@ -5,8 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from alphamill.adapters.delta import read_frame
-from alphamill.bootstrap import table_uri
-from alphamill.features import MODEL_FEATURES
+from alphamill.bootstrap import model_features, table_uri
 from alphamill.settings import Settings
 from alphamill.steps.step import data_version
 from alphamill.training import Dataset, build_dataset
@@ -44,4 +43,6 @@ def read_navs(folder: Path) -> dict[str, pl.DataFrame]:
 def load_dataset(settings: Settings, training_version: int, bars_version: int, horizon_bars: int) -> Dataset:
     """Labelled rows of one version of the training table."""
     frame = read_frame(table_uri(settings, "training"), training_version)
-    return build_dataset(frame, MODEL_FEATURES, horizon_bars=horizon_bars, data_version=data_version(bars_version))
+    return build_dataset(
+        frame, model_features(settings), horizon_bars=horizon_bars, data_version=data_version(bars_version)
+    )

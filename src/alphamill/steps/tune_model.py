@@ -7,6 +7,7 @@ from alphamill.bootstrap import mlflow_artifacts
 from alphamill.steps.run_folder import TRIALS, load_dataset, run_folder
 from alphamill.steps.step import begin
 from alphamill.steps.windows import tuning_rows, tuning_windows
+from alphamill.training import ParamSpace
 
 
 def tune_model(
@@ -25,6 +26,7 @@ def tune_model(
         dataset,
         tuning_windows(dataset),
         tracking,
+        space=ParamSpace(architecture=settings.architectures),
         n_trials=trials,
         seed=seed,
         on_progress=lambda done, total: report_progress("train", done, total + 2, f"trial {done} of {total}"),

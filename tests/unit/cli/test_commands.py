@@ -12,7 +12,7 @@ from alphamill.cli import __main__ as cli
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import Order
 from alphamill.domain.portfolios import load_portfolio
-from alphamill.errors import AlphamillError, InvalidConfig, NotFound
+from alphamill.errors import AlphamillError, InvalidConfig, NotFound, StoreUnavailable
 from alphamill.settings import load_settings
 from alphamill.testing.decisions import sample_spec
 

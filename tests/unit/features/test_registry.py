@@ -1,5 +1,3 @@
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +5,7 @@ import pytest
 
 from alphamill.domain.history import BarHistory
 from alphamill.errors import DataUnfit, InvalidConfig, InvalidFeatures, UnknownSymbol
-from alphamill.features import Prices, compute, feature, newest, registered, registry, resolve
+from alphamill.features import Prices, compute, feature, newest, registered, resolve
 
 pytestmark = pytest.mark.usefixtures("own_features")
 
@@ -105,33 +103,3 @@ def test_newest_answers_the_symbols_asked_for_in_that_order(bars_of: Any) -> Non
     assert newest(history, ["ret_1"], ["IBM"])["ret_1"].to_list() == [pytest.approx(0.2)]
     with pytest.raises(UnknownSymbol, match="FB"):
         newest(history, ["ret_1"], ["FB"])
-
-
-@pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path that looks like an installed package with an entry point."""
-    info = tmp_path / "own_package-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[alphamill.features]\nown = own_package_features\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry._load_entry_points.cache_clear()
-    yield tmp_path
-    sys.modules.pop("own_package_features", None)
-    registry._load_entry_points.cache_clear()
-
-
-def test_an_installed_package_brings_its_features_by_entry_point(installed: Path) -> None:
-    (installed / "own_package_features.py").write_text(
-        "from alphamill.features import feature\n"
-        "@feature('twice', inputs=('close',), warm_up=0)\n"
-        "def twice(w):\n    return 2 * w.close / w.close\n"
-    )
-    assert resolve(["twice"])[0].name == "twice"
-
-
-def test_a_broken_entry_point_is_named(installed: Path) -> None:
-    (installed / "own_package_features.py").write_text("import nowhere_to_be_found\n")
-    for _ in range(2):
-        with pytest.raises(InvalidConfig, match=r"'own' \(own_package_features\).*nowhere_to_be_found"):
-            registered()
