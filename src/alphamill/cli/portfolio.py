@@ -95,10 +95,13 @@ def _existing(url: str, portfolio: str) -> "SqlLedger":
 def orders_table(orders: "Sequence[Order]") -> "Table":
     from rich.table import Table
 
-    table = Table("decided at", "order", "", "quantity", "status", "why")
+    table = Table()
+    for name in ("decided", "order", "what", "status", "why"):
+        # Half an id is of no use to `alphamill explain`.
+        table.add_column(name, no_wrap=name != "why", min_width=10 if name == "decided" else None)
     for o in orders:
-        decided = f"{o.decided_at:%Y-%m-%d %H:%M}"
-        table.add_row(decided, o.id, f"{o.side.value} {o.symbol}", f"{o.quantity:f}", o.status.value, o.reason)
+        what = f"{o.side.value} {o.quantity:f} {o.symbol}"
+        table.add_row(f"{o.decided_at:%Y-%m-%d}", o.id, what, o.status.value, o.reason)
     return table
 
 

@@ -98,7 +98,7 @@ def test_unknown_portfolio_names_those_there_are(home: Path) -> None:
 
 def test_orders_are_listed_with_their_ids_and_reasons(filled_order: Order) -> None:
     text = invoke("portfolio", "orders")
-    for words in (filled_order.id, "buy IBM", "40", "filled"):
+    for words in (filled_order.id, "buy", "40", "IBM", "filled"):
         assert words in text
 
 
