@@ -79,11 +79,11 @@ def test_pipeline_that_does_not_exist_is_named(tmp_path: Path) -> None:
         run_pipeline("pipelines.no_such:thing", {}, new_run_dir(tmp_path, "x"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_step_dies_with_its_caller(tmp_path: Path, number: signal.Signals) -> None:
     pid_file = tmp_path / "pid"
     program = (
-        "import signal, sys; from pathlib import Path;"
+        "import signal, sys, polars; from pathlib import Path;"  # polars changes how Ctrl-C arrives
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"
         f"sys.path.insert(0, {str(HERE)!r}); import test_kfp_local;"
         f"test_kfp_local.run(Path({str(tmp_path)!r}), 'wait:{pid_file}')"

@@ -23,6 +23,7 @@ from typing import Any, Final
 from alphamill import errors
 from alphamill.domain.progress import PROGRESS_FILE
 
+POLL_SECS: Final = 0.5
 JOB: Final = "job.json"
 RESULT: Final = "result.json"
 ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -75,7 +76,7 @@ def run_pipeline(
     (run_dir / JOB).write_text(json.dumps({"pipeline": pipeline, "arguments": dict(arguments)}))
     log = run_dir / "pipeline.log"
     with log.open("wb") as file, _Group(run_dir, file.fileno(), dict(env or {})) as child:
-        child.wait()
+        _wait(child)
     result = _result(run_dir)
     if "error" in result or child.returncode:
         raise _failure(pipeline, str(result.get("error", "")), log)
@@ -107,6 +108,13 @@ class _Group:
         self.child.wait()
         if self.child.stdin is not None:
             self.child.stdin.close()
+
+
+def _wait(child: "subprocess.Popen[bytes]") -> None:
+    """Until it ends. In short turns: polars has the kernel restart a wait that Ctrl-C breaks (SA_RESTART)."""
+    while child.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(POLL_SECS)
 
 
 def _result(run_dir: Path) -> dict[str, Any]:
