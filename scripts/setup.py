@@ -116,4 +116,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("Set-up stopped; the next call starts it afresh.", file=sys.stderr)
+        sys.exit(130)

@@ -1,5 +1,6 @@
 """`alphamill`: one module per command group. Nothing heavy is imported before a command runs."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from alphamill.cli.parent import exit_with_parent
 from alphamill.errors import AlphamillError
 
 DEBUG = "ALPHAMILL_DEBUG"
+#: Exit codes of a command that Ctrl-C, SIGTERM or SIGHUP ended.
+STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
 app = typer.Typer(
     help="Market data to orders: the code that backtests is the code that trades.",
@@ -56,6 +59,11 @@ def main() -> None:
             raise
         show_error(error)
         sys.exit(error.exit_code)
+    except SystemExit as stop:
+        if stop.code in STOPPED:
+            with contextlib.suppress(OSError):  # the terminal may be what went
+                sys.stderr.write("Stopped; what this command had started is stopped too.\n")
+        raise
 
 
 if __name__ == "__main__":
