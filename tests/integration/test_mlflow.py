@@ -1,5 +1,7 @@
 """MLflow on SQLite: runs, what outlives the object, and stores that are not there."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,9 @@ def test_store_that_does_not_answer_is_unavailable(uri: str, tmp_path: Path) -> 
 def test_uri_of_no_store_is_refused(uri: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="no tracking URI"):
         MlflowTracking(uri, tmp_path)
+
+
+def test_opening_a_store_says_nothing_on_the_terminal(tracking: MlflowTracking, uri: str, home: Path) -> None:
+    program = f"from alphamill.adapters.mlflow import MlflowRegistry\nMlflowRegistry({uri!r}, {str(home)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

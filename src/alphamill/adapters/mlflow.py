@@ -135,7 +135,9 @@ def _repository(uri: str, tracking_uri: str) -> Any:
 
 def _unknown(name: str, ref: str) -> NotFound:
     return NotFound(
-        f"no model {name!r} with version or alias {ref!r}.", field="ref", remedy="Register the model or set the alias."
+        f"no model {name!r} with version or alias {ref!r}.",
+        field="ref",
+        remedy="Train one with `alphamill train`, or name a version.",
     )
 
 

@@ -174,8 +174,10 @@ def _unavailable(what: str, error: Exception) -> StoreUnavailable:
 
 
 def _quiet_mlflow() -> None:
-    """Before MLflow's import: no usage reports over the network, no links or progress bars, no INFO lines."""
+    """Before MLflow's import: no usage reports over the network, no links, progress bars, INFO lines or
+    warnings about its own code."""
     import logging
+    import warnings
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -183,3 +185,5 @@ def _quiet_mlflow() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # mlflow 3.17 maps its tables with a loader that SQLAlchemy 2.1 deprecates; no user of ours can mend that.
+    warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")

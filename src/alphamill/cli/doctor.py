@@ -17,7 +17,9 @@ def doctor() -> None:
 
     settings = load_settings()
     marks = {Health.OK: "[green]ok[/]", Health.WARNING: "[yellow]look[/]", Health.ERROR: "[red]mend[/]"}
-    table = Table("check", "", "found", "remedy")
+    table = Table("check", "")
+    for name in ("found", "remedy"):
+        table.add_column(name, overflow="fold")  # a path that is cut off is of no use
     findings = [check(settings) for check in CHECKS]
     for finding in findings:
         table.add_row(finding.check, marks[finding.health], finding.detail, finding.remedy)

@@ -69,7 +69,7 @@ def _add_forecast(branch: "Tree", trail: "OrderTrail") -> None:
         if forecast.symbol == trail.order.symbol:
             branch.add(
                 f"[bold]forecast[/] mean {1e4 * forecast.mean:.2f} bps, std {1e4 * forecast.std:.2f} bps, "
-                f"confidence {forecast.confidence:.3f}, by {forecast.model_version}"
+                f"confidence {forecast.confidence:.3f}"
             )
 
 

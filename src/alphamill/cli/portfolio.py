@@ -117,7 +117,7 @@ def record_table(record: "PortfolioRecord") -> "Table":
     held = [f"{p.symbol} {p.quantity:f} @ {p.average_price:,.2f}" for p in record.positions.values() if p.quantity]
     table = Table("portfolio", record.name)
     for name, value in {
-        "state": f"{_word(record.state)} {record.state_reason}".strip(),
+        "state": _word(record.state) + (f" ({record.state_reason})" if record.state_reason else ""),
         "NAV": f"{record.nav_usd:,.2f} USD",
         "cash": f"{record.cash_usd:,.2f} USD",
         "drawdown": f"{drawdown_pct:.2f} % from {record.peak_nav_usd:,.2f}",

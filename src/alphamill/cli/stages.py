@@ -89,5 +89,14 @@ def train(
         with StageProgress(progress, stages=REFRESH_STAGES + TRAIN_STAGES):
             versions = refresh_features(settings, progress, feed=feed, until=until, horizon_bars=horizon)
             done = train_and_deploy(settings, progress, versions, horizon_bars=horizon, trials=trials, seed=seed)
-    verdict = "[green]accepted[/], the champion now" if done["accepted"] else "[yellow]refused by the gate[/]"
-    out().print(f"{done['model_id']}: {verdict}\nrun {done['run_id']}\nsummary {done['summary_path']}", soft_wrap=True)
+    verdict = "[green]accepted[/], the champion now" if done["accepted"] else "[yellow]refused[/], the champion stays"
+    out().print(f"{done['model_id']}: {verdict}\ngate    {said_by_gate(done['summary_path'])}")
+    out().print(f"run     {done['run_id']}\nsummary {done['summary_path']}", soft_wrap=True)
+
+
+def said_by_gate(summary_path: str) -> str:
+    """The gate's own sentence about the run that wrote this summary."""
+    from alphamill.evaluation.gate import GateVerdict
+    from alphamill.steps.run_folder import VERDICT
+
+    return GateVerdict.model_validate_json(Path(summary_path).with_name(VERDICT).read_text()).summary

@@ -61,13 +61,15 @@ def replay(
 
 
 def comparison(summary: "EvaluationSummary") -> "Table":
-    """The model's row above the baselines': same days, same costs."""
+    """The model beside the baselines: same days, same costs. One measure a row, so that 80 columns are enough."""
     from rich.table import Table
 
     from alphamill.evaluation.summary_table import summary_table
 
-    header, *rows = summary_table(summary)
-    table = Table(*header, title="Out of sample, after costs")
-    for row in rows:
-        table.add_row(*row)
+    names, *measures = zip(*summary_table(summary), strict=True)
+    table = Table(title="Out of sample, after costs")
+    for name in names:
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for measure in measures:
+        table.add_row(*measure)
     return table

@@ -42,7 +42,7 @@ class InMemoryModelRegistry:
         raise NotFound(
             f"no model {name!r} with version or alias {ref!r}.",
             field="ref",
-            remedy="Register the model or set the alias.",
+            remedy="Train one with `alphamill train`, or name a version.",
         )
 
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:

@@ -9,10 +9,12 @@ from typer.testing import CliRunner
 
 from alphamill.adapters.sql import SqlLedger
 from alphamill.cli import __main__ as cli
+from alphamill.cli import stages
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import Order
 from alphamill.domain.portfolios import load_portfolio
 from alphamill.errors import AlphamillError, InvalidConfig, NotFound, StoreUnavailable
+from alphamill.evaluation.gate import GateVerdict
 from alphamill.settings import load_settings
 from alphamill.testing.decisions import sample_spec
 
@@ -124,8 +126,17 @@ def test_explain_goes_back_from_the_order_to_the_data(filled_order: Order) -> No
 
 
 def test_explain_of_an_unknown_order_is_not_found(filled_order: Order) -> None:
-    with pytest.raises(NotFound, match="ord_nothing"):
+    with pytest.raises(NotFound, match=r"ord_nothing.*`alphamill portfolio orders`"):
         invoke("explain", "ord_nothing")
+
+
+def test_train_repeats_what_the_gate_said(tmp_path: Path) -> None:
+    said = "Refused for paper trading: RankIC is worse than the champion's."
+    verdict = GateVerdict(
+        accepted=False, profile="paper", approved_for="none", compared_with_champion=True, checks=(), summary=said
+    )
+    (tmp_path / "verdict.json").write_text(verdict.model_dump_json())
+    assert stages.said_by_gate(str(tmp_path / "summary.json")) == said
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, raised: BaseException, *arguments: str) -> int:

@@ -86,6 +86,12 @@ def test_charts_are_whole_svg_in_the_colour_of_the_page(page: str) -> None:
         assert "#010203" not in chart
 
 
+def test_equal_weight_is_drawn_beside_the_model_whatever_the_order_of_the_files(report: RunReport) -> None:
+    navs = dict.fromkeys(("12-1 momentum", "equal weight", "linear", "model"), report.navs["model"])
+    page = render(dataclasses.replace(report, navs=navs))
+    assert 'aria-label="Equity and drawdown of model, equal weight, 12-1 momentum, linear"' in page
+
+
 def test_verdict_and_key_numbers_stand_before_the_first_chart(page: str, report: RunReport) -> None:
     top = page[: page.index("<svg")]
     assert headline(report.summary, report.navs) in top

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from alphamill.errors import InvalidInput
+from alphamill.evaluation.baselines import EQUAL_WEIGHT
 from alphamill.evaluation.report.charts import calibration_chart, equity_chart, nav_chart, weights_chart
 from alphamill.evaluation.report.content import RunReport, TradingSection
 from alphamill.evaluation.report.sentences import benchmark, headline, standing_caveats, verdict_paragraph
@@ -38,8 +39,8 @@ def _trials(trials: pl.DataFrame) -> dict[str, Any]:
 
 
 def _ordered(navs: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """The model first, then the baselines as given."""
-    return {name: navs[name] for name in sorted(navs, key=lambda each: each != MODEL)}
+    """The model first, then equal weight, whose drawdown is drawn beside it; then the others as given."""
+    return {name: navs[name] for name in sorted(navs, key=lambda each: (each != MODEL, each != EQUAL_WEIGHT))}
 
 
 def _trading(section: TradingSection) -> dict[str, Any]:
