@@ -150,7 +150,11 @@ class SqlLedger:
         with self._database.read() as connection:
             order = connection.execute(sql.ORDER, {"order_id": order_id}).one_or_none()
             if order is None:
-                raise NotFound(f"no order {order_id!r} in {self._database.name}.", remedy="List the orders for its id.")
+                raise NotFound(
+                    f"no order {order_id!r} in {self._database.name}.",
+                    field="order_id",
+                    remedy="`alphamill portfolio orders` lists them; ALPHAMILL_HOME says whose.",
+                )
             fills = connection.execute(sql.ORDER_FILLS, {"order_id": order_id}).all()
             decision = _decision(connection, order.decision_id)
             if decision is None:
