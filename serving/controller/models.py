@@ -1,9 +1,20 @@
 """Requests and responses of the controller's API; the four contracts of the README, to the letter."""
 
 import datetime as dt
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+#: A JSON number: neither "1.5" nor true is one, and NaN and infinity are none here.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _iso_date(value: object) -> object:
+    """Refuse what pydantic would turn into a date as well: seconds since 1970, times, single digits."""
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("a date is a string like 2024-11-15")
+    return value
 
 
 class BarIn(BaseModel):
@@ -27,13 +38,13 @@ class BarIn(BaseModel):
     )
 
     symbol: str = Field(min_length=1, max_length=20)
-    date: dt.date = Field(description="Session of the portfolio's calendar.")
-    open: FiniteFloat = Field(gt=0)
-    high: FiniteFloat = Field(gt=0)
-    low: FiniteFloat = Field(gt=0)
-    close: FiniteFloat = Field(gt=0)
-    volume: FiniteFloat = Field(ge=0)
-    price_factor: FiniteFloat = Field(default=1.0, gt=0, description="Multiplies every earlier price to compare.")
+    date: Annotated[dt.date, BeforeValidator(_iso_date)] = Field(description="Session of the portfolio's calendar.")
+    open: Number = Field(gt=0)
+    high: Number = Field(gt=0)
+    low: Number = Field(gt=0)
+    close: Number = Field(gt=0)
+    volume: Number = Field(ge=0)
+    price_factor: Number = Field(default=1.0, gt=0, description="Multiplies every earlier price to compare.")
 
 
 class Done(BaseModel):
@@ -51,7 +62,7 @@ class PredictIn(BaseModel):
     )
 
     symbol: str = Field(min_length=1, max_length=20)
-    features: list[FiniteFloat] = Field(min_length=1, max_length=1000)
+    features: list[Number] = Field(min_length=1, max_length=1000)
 
 
 class Prediction(BaseModel):
@@ -70,7 +81,7 @@ class WeightsIn(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"weights": {"AAPL": 0.25, "GOOG": 0.35, "TSLA": 0.4}}]}
     )
 
-    weights: dict[str, FiniteFloat] = Field(min_length=1, max_length=10_000)
+    weights: dict[str, Number] = Field(min_length=1, max_length=10_000)
 
 
 class ModelOut(BaseModel):

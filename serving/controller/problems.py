@@ -12,6 +12,7 @@ from alphamill.errors import AlphamillError
 from serving.controller.models import Problem
 
 MEDIA_TYPE = "application/problem+json"
+SEND_JSON = "Send one JSON object in UTF-8, with Content-Type: application/json."
 
 #: For a route's `responses=`: what every route may answer beside its own success.
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -41,6 +42,10 @@ def _answer(status: int, code: str, detail: str, field: str | None = None, remed
     return JSONResponse(problem.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE)
 
 
+def _unreadable(why: str) -> JSONResponse:
+    return _answer(422, "INVALID_INPUT", f"the body is not valid JSON: {why}.", "body", SEND_JSON)
+
+
 async def _alphamill(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AlphamillError)
     return _answer(error.http_status, error.code, error.message, error.field, error.remedy)
@@ -49,15 +54,20 @@ async def _alphamill(request: Request, error: Exception) -> JSONResponse:
 async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return _unreadable(f"{first['ctx']['error']} at character {first['loc'][-1]}")
     parts = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     field = ".".join(parts) or "body"
     shown = repr(first.get("input"))[:120]
     others = f" ({len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
-    return _answer(422, "INVALID_INPUT", f"{field}: {first['msg']}, got {shown}.{others}", field)
+    remedy = SEND_JSON if field == "body" else None
+    return _answer(422, "INVALID_INPUT", f"{field}: {first['msg']}, got {shown}.{others}", field, remedy)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400 and error.__cause__ is not None:  # FastAPI could not even decode the body
+        return _unreadable(type(error.__cause__).__name__)
     phrase = HTTPStatus(error.status_code).phrase.upper().replace(" ", "_")
     answer = _answer(error.status_code, phrase, str(error.detail))
     answer.headers.update(error.headers or {})

@@ -37,7 +37,9 @@ def normalise(raw: pl.DataFrame, *, source: str, calendar: str, ingested_at: dt.
     InvalidConfig
         The calendar is unknown.
     """
-    end_of_day = pl.col("session").cast(pl.Datetime("us")).dt.offset_by("1d").dt.replace_time_zone("UTC")
+    last = dt.date.max - dt.timedelta(days=1)  # the day after must be one that Python can name
+    day = pl.when(pl.col("session") > last).then(pl.lit(last)).otherwise("session")
+    end_of_day = day.cast(pl.Datetime("us")).dt.offset_by("1d").dt.replace_time_zone("UTC")
     return (
         require_schema(raw, RAW_BAR_SCHEMA, "raw bars")
         .join(sessions(calendar).select("session", "close_ts"), on="session", how="left", maintain_order="left")

@@ -134,7 +134,9 @@ def test_a_model_is_shown_with_status_and_date(client) -> None:
     assert client.get("/api/model/forecaster-1").json()["status"] == "registered"
 
 
-@pytest.mark.parametrize("model_id", ["forecaster-99", "abc123", "forecaster-x", "other-1"])
+@pytest.mark.parametrize(
+    "model_id", ["forecaster-99", "abc123", "forecaster-x", "other-1", "forecaster-02", "forecaster-\u0662"]
+)
 def test_an_unknown_model_is_not_found(client, model_id: str) -> None:
     answer = client.get(f"/api/model/{model_id}")
     assert answer.status_code == 404
@@ -152,7 +154,13 @@ GOOD = {"symbol": "SYN000", "date": "2005-08-08", "open": 1.0, "high": 2.0, "low
         ("/api/data", {**GOOD, "high": 1.2}, "high"),
         ("/api/data", {**GOOD, "date": "2005-08-06"}, "session"),
         ("/api/data", {**GOOD, "date": "2999-01-02"}, "ts"),
+        ("/api/data", {**GOOD, "date": "9999-12-31"}, "ts"),
         ("/api/data", {**GOOD, "date": "yesterday"}, "date"),
+        ("/api/data", {**GOOD, "date": "2005-8-8"}, "date"),
+        ("/api/data", {**GOOD, "date": "2005-08-08T00:00:00"}, "date"),
+        ("/api/data", {**GOOD, "date": 1123459200}, "date"),
+        ("/api/data", {**GOOD, "close": "1.5"}, "close"),
+        ("/api/data", {**GOOD, "close": True}, "close"),
         ("/api/data", {**GOOD, "volume": -1}, "volume"),
         ("/api/data", {**GOOD, "symbol": "TSLA"}, "symbol"),
         ("/api/data", {**GOOD, "colour": "red"}, "colour"),
@@ -161,7 +169,9 @@ GOOD = {"symbol": "SYN000", "date": "2005-08-08", "open": 1.0, "high": 2.0, "low
         ("/api/predict", {"symbol": "SYN000", "features": []}, "features"),
         ("/api/predict", {"symbol": "SYN000", "features": ["a"]}, "features.0"),
         ("/api/predict", {"symbol": "TSLA", "features": [1.0]}, "symbol"),
+        ("/api/predict", {"symbol": "SYN000", "features": ["0.1"] * len(MODEL_FEATURES)}, "features.0"),
         ("/api/portfolio/update", {"weights": {}}, "weights"),
+        ("/api/portfolio/update", {"weights": {"SYN000": "0.1"}}, "weights.SYN000"),
         ("/api/portfolio/update", {"weights": {"TSLA": 0.4}}, "weights.TSLA"),
         ("/api/portfolio/update", {"weights": {"SYN000": 0.9}}, "weights.SYN000"),
         ("/api/portfolio/update", {"weights": {"SYN000": -0.1}}, "weights.SYN000"),
@@ -175,12 +185,27 @@ def test_bad_input_is_answered_422_and_names_the_field(client, system, path, bod
     assert system.journal.pending().is_empty()
 
 
-@pytest.mark.parametrize("text", ["{", "NaN", '{"symbol": NaN}', "[1,", "\x00"])
+@pytest.mark.parametrize("text", ["{", "NaN", '{"symbol": NaN}', "[1,", "\x00", b"\xff{", "[" * 100_000, "9" * 5000])
 @pytest.mark.parametrize("path", ["/api/data", "/api/predict", "/api/portfolio/update"])
-def test_malformed_json_is_answered_422(client, path: str, text: str) -> None:
+def test_malformed_json_is_answered_422(client, path: str, text: str | bytes) -> None:
     answer = client.post(path, content=text, headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["code"] == "INVALID_INPUT"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        ("{", "application/json", "not valid JSON: Expecting property name"),
+        (b"\xff{", "application/json", "not valid JSON: UnicodeDecodeError"),
+        ("{}", "text/plain", "body: "),
+    ],
+)
+def test_a_body_that_is_no_json_is_told_what_to_send(client, content: str | bytes, kind: str, words: str) -> None:
+    problem = client.post("/api/data", content=content, headers={"content-type": kind}).json()
+    assert (problem["status"], problem["field"]) == (422, "body")
+    assert words in problem["detail"]
+    assert "Content-Type: application/json" in problem["remedy"]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -43,6 +43,10 @@ def test_a_missing_date_stays_missing() -> None:
     assert closes("XNYS", None) == [None]
 
 
+def test_the_last_day_of_all_keeps_its_row() -> None:
+    assert closes("XNYS", dt.date.max, None) == [dt.datetime(9999, 12, 31, tzinfo=dt.UTC), None]
+
+
 def test_symbols_are_stripped_and_upper_case() -> None:
     bars = normalise(raw(dt.date(2024, 6, 3), symbol=" brk.b "), source="t", calendar="XNYS", ingested_at=AT)
     assert bars.schema == BAR_SCHEMA
