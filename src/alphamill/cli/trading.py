@@ -57,7 +57,7 @@ def replay(
 
     record, home = replay_in_scratch(settings_with(portfolio), sessions, model)
     out().print(record_table(record))
-    out().print(f"its ledger: ALPHAMILL_HOME={home} alphamill explain ORDER_ID", soft_wrap=True)
+    out().print(f"its orders: ALPHAMILL_HOME={home} .venv/bin/alphamill portfolio orders", soft_wrap=True)
 
 
 def comparison(summary: "EvaluationSummary") -> "Table":
