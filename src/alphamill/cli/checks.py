@@ -124,7 +124,7 @@ def portfolio_files(settings: "Settings") -> Finding:
         try:
             names.append(load_portfolio(path).name)
         except AlphamillError as error:
-            return Finding("portfolios", Health.ERROR, f"{path}: {error.message}", error.remedy or "Mend the file.")
+            return Finding("portfolios", Health.ERROR, error.message, error.remedy or "Mend the file.")
     if len(set(names)) < len(names):
         return Finding("portfolios", Health.ERROR, f"names repeat: {', '.join(names)}", "Give each its own name.")
     return Finding("portfolios", Health.OK, ", ".join(names) or "none configured")

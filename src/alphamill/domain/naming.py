@@ -1,10 +1,11 @@
-"""Which names a registered model and its aliases may have: the same rule for every registry."""
+"""Which names a symbol, a registered model and its aliases may have: the same rule at every door."""
 
 import re
 from typing import Final
 
 from alphamill.errors import InvalidConfig
 
+SYMBOL: Final = r"^[A-Z0-9^][A-Z0-9._/=^-]{0,31}$"
 MODEL_NAME: Final = r"^[a-z][a-z0-9-]{0,40}$"
 ALIAS: Final = r"^[a-z][a-z0-9_-]{0,62}$"
 

@@ -2,20 +2,23 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from alphamill.domain.naming import SYMBOL
 from alphamill.errors import InvalidConfig
+
+_REMEDY = "docs/settings.md lists the fields; examples/portfolio.yaml is a whole file."
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Universe(_Frozen):
-    symbols: tuple[str, ...] = Field(min_length=1, description="What may be traded.")
+    symbols: tuple[Annotated[str, Field(pattern=SYMBOL)], ...] = Field(min_length=1, description="What may be traded.")
     calendar: str = Field(default="XNYS", description="An exchange_calendars code.")
 
     @model_validator(mode="after")
@@ -82,8 +85,8 @@ class RiskLimits(_Frozen):
 
 class BrokerRef(_Frozen):
     kind: Literal["paper"] = Field(default="paper", description="Which broker executes.")
-    commission_bps: float = Field(default=5.0, ge=0, description="Of the notional, per fill.")
-    slippage_bps: float = Field(default=2.0, ge=0, description="Of the open, against the trader.")
+    commission_bps: float = Field(default=5.0, ge=0, lt=10_000, description="Of the notional, per fill.")
+    slippage_bps: float = Field(default=2.0, ge=0, lt=10_000, description="Of the open, against the trader.")
     margin: bool = Field(default=False, description="False: a buy never spends more than the cash at hand.")
 
 
@@ -102,6 +105,18 @@ class PortfolioSpec(_Frozen):
     broker: BrokerRef = BrokerRef()
 
 
+class _Yaml(yaml.SafeLoader):
+    """A key that stands twice in one mapping is an error: the last would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if doubled := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {doubled[0]!r} stands there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
 def parse_portfolio(document: dict[str, Any]) -> PortfolioSpec:
     """Read a Portfolio document (apiVersion, kind, metadata.name, spec).
 
@@ -116,22 +131,27 @@ def parse_portfolio(document: dict[str, Any]) -> PortfolioSpec:
             field="kind",
             remedy="Start the file as examples/portfolio.yaml does.",
         )
+    for part in ("metadata", "spec"):
+        if not isinstance(document.get(part), dict):
+            raise InvalidConfig(f"{part} is no mapping (got {document.get(part)!r}).", field=part, remedy=_REMEDY)
     try:
-        return PortfolioSpec.model_validate(
-            {**document.get("spec", {}), "name": document.get("metadata", {}).get("name")}
-        )
+        return PortfolioSpec.model_validate({**document["spec"], "name": document["metadata"].get("name")})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InvalidConfig(f"{where}: {first['msg']} (got {first['input']!r}).", field=where) from error
+        message = f"{where}: {first['msg']} (got {first['input']!r})."
+        raise InvalidConfig(message, field=where, remedy=_REMEDY) from error
 
 
 def load_portfolio(path: Path) -> PortfolioSpec:
-    """Read one Portfolio YAML file; errors as `parse_portfolio`, and for an unreadable file."""
+    """Read one Portfolio YAML file; errors as `parse_portfolio`, naming the file, and for an unreadable one."""
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"{path}: {error}.", field=str(path)) from error
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidConfig(f"{path} cannot be read: {error}.", field=str(path), remedy=_REMEDY) from error
     if not isinstance(document, dict):
-        raise InvalidConfig(f"{path} holds no mapping.", field=str(path), remedy="See examples/portfolio.yaml.")
-    return parse_portfolio(document)
+        raise InvalidConfig(f"{path} holds no mapping.", field=str(path), remedy=_REMEDY)
+    try:
+        return parse_portfolio(document)
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{path}: {error.message}", field=error.field, remedy=error.remedy) from error

@@ -7,8 +7,9 @@ from typing import Final
 
 import polars as pl
 
+from alphamill.domain.naming import SYMBOL
+
 _PRICES: Final = ("open", "high", "low", "close")
-_SYMBOL: Final = r"^[A-Z0-9^][A-Z0-9._/=^-]{0,31}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Rule:
 
 
 def _symbol_named(_: Context) -> Mapping[str, pl.Expr]:
-    return {"symbol": pl.col("symbol").is_null() | ~pl.col("symbol").str.contains(_SYMBOL)}
+    return {"symbol": pl.col("symbol").is_null() | ~pl.col("symbol").str.contains(SYMBOL)}
 
 
 def _session_known(_: Context) -> Mapping[str, pl.Expr]:

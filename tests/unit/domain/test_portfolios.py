@@ -1,0 +1,68 @@
+"""What a portfolio file may hold; everything else is refused by name, file and remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from alphamill.domain.portfolios import load_portfolio
+from alphamill.errors import InvalidConfig
+
+HEAD = "apiVersion: alphamill.dev/v1alpha1\nkind: Portfolio\n"
+NAMED = HEAD + "metadata: {name: x}\n"
+
+
+def with_spec(text: str) -> str:
+    return f"{NAMED}spec: {{universe: {{symbols: [AAPL]}}, {text}}}\n"
+
+
+def test_a_short_file_has_defaults_for_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(with_spec("sizing: {max_weight: 0.1}"))
+    spec = load_portfolio(path)
+    assert (spec.name, spec.universe.symbols, spec.sizing.max_weight) == ("x", ("AAPL",), 0.1)
+    assert spec.sizing.gross_limit == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "words"),
+    [
+        ("", None, "holds no mapping"),
+        ("- 1", None, "holds no mapping"),
+        ("a: [1, 2\nb: }", None, "cannot be read"),
+        (NAMED.encode() + b"spec: {name: caf\xe9}", None, "cannot be read: .*utf-8"),
+        (NAMED.replace("kind: Portfolio\n", ""), "kind", "not a Portfolio"),
+        (NAMED + "spec:\n", "spec", "spec is no mapping"),
+        (NAMED + "spec: [1]\n", "spec", "spec is no mapping"),
+        (NAMED, "spec", "spec is no mapping"),
+        (HEAD + "metadata:\nspec: {}\n", "metadata", "metadata is no mapping"),
+        (HEAD + "metadata: hello\nspec: {}\n", "metadata", "metadata is no mapping"),
+        (with_spec("colour: red"), "colour", "Extra inputs"),
+        (with_spec("sizing: {max_weight: 0.1}, sizing: {max_weight: 0.4}"), None, "'sizing' stands there twice"),
+        (with_spec("sizing: {gross_limit: 9}"), "sizing.gross_limit", "less than or equal to 4"),
+        (with_spec("risk: {max_turnover_pct: .inf}"), "risk.max_turnover_pct", "finite number"),
+        (with_spec("risk: {max_turnover_pct: .nan}"), "risk.max_turnover_pct", "finite number"),
+        (with_spec("broker: {slippage_bps: 10000}"), "broker.slippage_bps", "less than 10000"),
+        (with_spec("broker: {commission_bps: 10000}"), "broker.commission_bps", "less than 10000"),
+        (with_spec("initial_cash_usd: 0"), "initial_cash_usd", "greater than 0"),
+        (NAMED + "spec: {universe: {symbols: []}}", "universe.symbols", "at least 1 item"),
+        (NAMED + "spec: {universe: {symbols: [AAPL, AAPL]}}", "universe", "symbols must be unique"),
+        (NAMED + "spec: {universe: {symbols: [aapl]}}", "universe.symbols.0", "match pattern"),
+        (NAMED + "spec: {universe: {symbols: ['']}}", "universe.symbols.0", "match pattern"),
+        (NAMED + "spec: {universe: {symbols: [GOOG, ON]}}", "universe.symbols.1", "valid string"),
+    ],
+)
+def test_a_bad_file_is_refused_with_file_field_and_remedy(
+    tmp_path: Path, text: str | bytes, field: str | None, words: str
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InvalidConfig, match=words) as caught:
+        load_portfolio(path)
+    assert str(path) in caught.value.message
+    assert caught.value.field == (field or str(path))
+    assert caught.value.remedy
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"no_such\.yaml cannot be read"):
+        load_portfolio(tmp_path / "no_such.yaml")
