@@ -121,9 +121,10 @@ class BarHistory:
         return BarWindow(ts, *values)
 
     def adjusted_returns(self, symbols: Sequence[str], bars: int) -> Floats:
-        """Close-to-close simple returns of the newest sessions, corporate actions taken out.
+        """Close-to-close simple returns over the newest sessions that all symbols have, corporate actions taken out.
 
-        ``r(t) = close(t) / (close(t-1) * price_factor(t)) - 1``: what one share held overnight made.
+        ``r(t) = close(t) / (close(t-1) * price_factor(t)) - 1``: what one share held overnight made. Where one
+        symbol lacks a session, the return of every symbol spans it, so that a row still compares like with like.
 
         Returns
         -------
@@ -132,33 +133,21 @@ class BarHistory:
         Raises
         ------
         MissingFeatures
-            Names the symbol that has fewer than ``bars + 1`` bars, or whose newest bars are not of
-            the same sessions as the first symbol's.
+            Names the symbol that has fewer than ``bars + 1`` bars, or that shares fewer sessions with the others.
         """
         if bars < 1:
             raise ValueError(f"bars must be at least 1, got {bars}")
-        out = np.empty((bars, len(symbols)))
-        sessions: Micros | None = None
-        for i, symbol in enumerate(symbols):
-            columns = self._columns.get(symbol)
-            if columns is None or columns.size <= bars:
+        for symbol in symbols:
+            size = self._columns[symbol].size if symbol in self._columns else 0
+            if size <= bars:
                 raise MissingFeatures(
-                    f"{symbol} has {columns.size if columns else 0} bars, {bars} returns need {bars + 1}.",
+                    f"{symbol} has {size} bars, {bars} returns need {bars + 1}.",
                     field=symbol,
                     remedy="Ingest more history, or ask for fewer bars.",
                 )
-            window = self.window(symbol)
-            ts = window.ts[-bars - 1 :]
-            sessions = ts if sessions is None else sessions
-            if not np.array_equal(ts, sessions):
-                raise MissingFeatures(
-                    f"{symbol}'s newest {bars + 1} bars are not the sessions of {symbols[0]}'s.",
-                    field=symbol,
-                    remedy="Ingest the missing bars, or leave the symbol out.",
-                )
-            close = window.close[-bars - 1 :]
-            out[:, i] = close[1:] / (close[:-1] * window.price_factor[-bars:]) - 1.0
-        return out
+        windows = [self.window(symbol) for symbol in symbols]
+        sessions = _shared_sessions(symbols, windows, bars + 1)
+        return np.column_stack([_returns(window, np.searchsorted(window.ts, sessions)) for window in windows])
 
     def _of(self, symbol: str) -> _Columns:
         try:
@@ -180,6 +169,31 @@ class BarHistory:
                 field="ts",
                 remedy="Give each symbol's bars once and in time order; a correction needs a new history.",
             )
+
+
+def _shared_sessions(symbols: Sequence[str], windows: Sequence[BarWindow], count: int) -> Micros:
+    """The newest `count` sessions that every window has."""
+    shared = windows[0].ts[-count:]
+    if all(np.array_equal(window.ts[-count:], shared) for window in windows):
+        return shared
+    shared = windows[0].ts
+    for symbol, window in zip(symbols, windows, strict=True):
+        shared = np.intersect1d(shared, window.ts, assume_unique=True)
+        if shared.size < count:
+            raise MissingFeatures(
+                f"{symbol} shares {shared.size} sessions with the symbols before it, {count} are needed.",
+                field=symbol,
+                remedy="Ingest the missing bars, or leave the symbol out.",
+            )
+    return shared[-count:]
+
+
+def _returns(window: BarWindow, at: npt.NDArray[np.int64]) -> Floats:
+    """Adjusted returns between the bars number `at`, ascending."""
+    factors = np.multiply.reduceat(window.price_factor[: at[-1] + 1], at[:-1] + 1)
+    close = window.close[at]
+    returns: Floats = close[1:] / (close[:-1] * factors) - 1.0
+    return returns
 
 
 def _checked_arrays(bars: pl.DataFrame) -> tuple[npt.NDArray[np.object_], Micros, Floats]:
