@@ -183,8 +183,19 @@ class Ledger(Protocol):
         """Order updates, fills, cash, positions and NAV. The same fill id again changes nothing."""
         ...
 
-    def set_state(self, portfolio: str, state: TradingState, reason: str, at: dt.datetime) -> None:
-        """Becoming ACTIVE counts the peak NAV anew: a resumed portfolio is not stopped again by the old one."""
+    def set_state(
+        self,
+        portfolio: str,
+        state: TradingState,
+        reason: str,
+        at: dt.datetime,
+        *,
+        only_from: TradingState | None = None,
+    ) -> None:
+        """Becoming ACTIVE counts the peak NAV anew: a resumed portfolio is not stopped again by the old one.
+
+        With `only_from` nothing changes unless that is the state at the moment of writing.
+        """
         ...
 
     def explain(self, order_id: str) -> OrderTrail:

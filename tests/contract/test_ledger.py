@@ -248,6 +248,23 @@ def test_a_resumed_portfolio_counts_its_peak_anew(ledger: Ledger, traded: Decisi
     assert ledger.load(SPEC).peak_nav_usd == Decimal(70)
 
 
+def test_resuming_an_active_portfolio_keeps_its_peak(ledger: Ledger, traded: Decision) -> None:
+    before = ledger.load(SPEC)
+    lost = replace(sample_settlement(traded), nav=NavPoint(NOON + dt.timedelta(days=9), Decimal(70), Decimal(70)))
+    ledger.settle(replace(lost, at=lost.nav.at, orders=(), fills=()))
+    ledger.set_state("demo", TradingState.ACTIVE, "resumed twice", NOON)
+    assert ledger.load(SPEC).peak_nav_usd == before.peak_nav_usd
+
+
+def test_a_state_meant_for_another_one_changes_nothing(ledger: Ledger, traded: Decision) -> None:
+    ledger.set_state("demo", TradingState.HALTED, "operator", NOON)
+    halted = ledger.load(SPEC)
+    ledger.set_state("demo", TradingState.REDUCING, "drawdown", NOON, only_from=TradingState.ACTIVE)
+    assert ledger.load(SPEC) == halted
+    ledger.set_state("demo", TradingState.ACTIVE, "resume", NOON, only_from=TradingState.HALTED)
+    assert ledger.load(SPEC).state is TradingState.ACTIVE
+
+
 def test_portfolios_do_not_mix(ledger: Ledger, traded: Decision) -> None:
     before = ledger.load(SPEC)
     ledger.load(sample_spec("other"))

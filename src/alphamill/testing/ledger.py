@@ -81,11 +81,21 @@ class InMemoryLedger:
             last_fill_id=new[-1].id if new else before.last_fill_id,
         )
 
-    def set_state(self, portfolio: str, state: TradingState, reason: str, at: dt.datetime) -> None:
+    def set_state(
+        self,
+        portfolio: str,
+        state: TradingState,
+        reason: str,
+        at: dt.datetime,
+        *,
+        only_from: TradingState | None = None,
+    ) -> None:
         require_zone("at", at)
         book = self._book(portfolio)
-        if (book.record.state, book.record.state_reason) != (state, reason):
-            peak = book.record.nav_usd if state is TradingState.ACTIVE else book.record.peak_nav_usd
+        before = book.record.state
+        if (before, book.record.state_reason) != (state, reason) and only_from in (None, before):
+            resumes = state is TradingState.ACTIVE and before is not state
+            peak = book.record.nav_usd if resumes else book.record.peak_nav_usd
             book.record = replace(
                 book.record, state=state, state_reason=reason, state_since=at.astimezone(dt.UTC), peak_nav_usd=peak
             )

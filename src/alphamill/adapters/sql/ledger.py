@@ -116,8 +116,18 @@ class SqlLedger:
                 raise _unknown_portfolio(name)
             write_settlement(connection, row, settlement)
 
-    def set_state(self, portfolio: str, state: TradingState, reason: str, at: dt.datetime) -> None:
+    def set_state(
+        self,
+        portfolio: str,
+        state: TradingState,
+        reason: str,
+        at: dt.datetime,
+        *,
+        only_from: TradingState | None = None,
+    ) -> None:
         """Change the state and keep the change in the history; the same state and reason again change nothing.
+
+        With `only_from` nothing changes unless that is the state at the moment of writing.
 
         Raises
         ------
@@ -129,8 +139,9 @@ class SqlLedger:
             row = connection.execute(sql.PORTFOLIO_FOR_UPDATE, {"portfolio": portfolio}).one_or_none()
             if row is None:
                 raise _unknown_portfolio(portfolio)
-            if (row.state, row.state_reason) == (state.value, reason):
+            if (row.state, row.state_reason) == (state.value, reason) or only_from not in (None, row.state):
                 return
+            resumes = state is TradingState.ACTIVE and row.state != state
             connection.execute(
                 sql.UPDATE_STATE,
                 {
@@ -138,7 +149,7 @@ class SqlLedger:
                     "new_state": state.value,
                     "new_state_reason": reason,
                     "new_state_changed_at": at,
-                    "new_peak_nav_usd": row.nav_usd if state is TradingState.ACTIVE else row.peak_nav_usd,
+                    "new_peak_nav_usd": row.nav_usd if resumes else row.peak_nav_usd,
                 },
             )
             connection.execute(
