@@ -46,6 +46,9 @@ BAR_SCHEMA: Final = pl.Schema(
 
 BAR_KEY: Final = ("symbol", "ts")
 
+#: `price_factor` over `split_factor` is what a dividend left. A source that rounds may reach slightly above one.
+MAX_DIVIDEND_FACTOR: Final = 1.001
+
 #: Columns that make two bars of one key different; `source` and `ingested_at` do not.
 BAR_VALUES: Final = ("open", "high", "low", "close", "volume", "price_factor", "split_factor")
 

@@ -5,14 +5,13 @@ from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from typing import Final
 
+from alphamill.domain.bars import MAX_DIVIDEND_FACTOR
 from alphamill.domain.orders import Position
 from alphamill.errors import DataUnfit, InvalidInput
 from alphamill.execution.money import round_average, round_cash, to_decimal
 
 #: Below this, 1 - dividend factor is float noise and pays nothing.
 DIVIDEND_NOISE: Final = Decimal("1e-9")
-#: A source that rounds its adjusted closes may reach slightly above one; more is no dividend.
-MAX_DIVIDEND_FACTOR: Final = Decimal("1.001")
 
 
 def share_ratio(split_factor: float | Decimal) -> Fraction:
@@ -51,7 +50,7 @@ def dividend_factor(symbol: str, price_factor: float | Decimal, split_factor: fl
         )
     ratio = share_ratio(split_factor)
     factor = to_decimal(price_factor) * ratio.numerator / ratio.denominator
-    if factor > MAX_DIVIDEND_FACTOR:
+    if factor > to_decimal(MAX_DIVIDEND_FACTOR):
         raise DataUnfit(
             f"{symbol}: price factor {price_factor} over split factor {split_factor} is {factor:.6f}, above one.",
             field="price_factor",

@@ -4,7 +4,7 @@ import datetime as dt
 
 import polars as pl
 
-from alphamill.domain.bars import BAR_SCHEMA
+from alphamill.domain.bars import BAR_SCHEMA, MAX_DIVIDEND_FACTOR
 from alphamill.domain.calendars import sessions
 from alphamill.domain.frames import require_schema
 from alphamill.errors import InvalidBar
@@ -84,7 +84,8 @@ def check_bars(bars: pl.DataFrame, *, calendar: str, now: dt.datetime) -> pl.Dat
     Raises
     ------
     InvalidBar
-        Names the field, the rule and the value of the first broken bar; or two bars of one key.
+        Names the field, the rule and the value of the first broken bar; two bars of one key; or a price factor
+        that no split and no dividend explains, which a batch only warns of.
     InvalidInput, InvalidConfig
         As `validate`.
     """
@@ -98,7 +99,16 @@ def check_bars(bars: pl.DataFrame, *, calendar: str, now: dt.datetime) -> pl.Dat
     if not doubled.is_empty():
         symbol, session = doubled.select("symbol", "session").row(0)
         raise InvalidBar(f"{symbol} {session} is there twice (rule one_bar_per_key).", field="session")
-    return with_split_factor(clean)
+    checked = with_split_factor(clean)
+    odd = checked.filter(pl.col("price_factor") / pl.col("split_factor") > MAX_DIVIDEND_FACTOR)
+    if not odd.is_empty():
+        symbol, session, factor = odd.select("symbol", "session", "price_factor").row(0)
+        raise InvalidBar(
+            f"bar {symbol} {session}: price_factor is {factor} (rule factor_explained).",
+            field="price_factor",
+            remedy="Required: a simple split ratio, or under one for a dividend; no dividend raises earlier prices.",
+        )
+    return checked
 
 
 def _context(calendar: str, now: dt.datetime) -> Context:
