@@ -1,28 +1,32 @@
 """One portfolio's controller: settle the last orders, decide, commit, then send. Backtest and live run this."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-from alphamill.controller.inputs import DecisionInputs, gather, refuse_all
+from alphamill.controller.books import after_actions, in_doubt, raises_exposure
+from alphamill.controller.decision import EMPTY, decision_of
+from alphamill.controller.inputs import gather, refuse_all
 from alphamill.controller.market import Market, history_refusals
 from alphamill.controller.plan import Plan, plan_from_forecasts, plan_to_weights, risk_context
 from alphamill.controller.targets import require_valid_targets
 from alphamill.domain.decisions import Decision, Refusal, TradingState
+from alphamill.domain.forecasts import Forecast
 from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
-from alphamill.domain.orders import Order, OrderStatus
+from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import AlphamillError, Halted, NotReconciled, Unavailable
+from alphamill.errors import AlphamillError, Conflict, DataUnfit, Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, collect, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.monitoring.alerts import Alert, of_decision, reconciliation_differs, state_changed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 
-EMPTY = Plan({}, {}, (), ())
+MISSED = "its open has passed"
+
+#: When an order was decided -> why it can no longer reach its open, or None.
+Late = Callable[[datetime], str | None]
 
 
 class PortfolioController:
@@ -36,6 +40,11 @@ class PortfolioController:
         Bars up to the session being decided; shared with the loop that appends to it.
     rules
         Risk rules; the default set of `spec` when None.
+
+    Attributes
+    ----------
+    symbols
+        The universe, and what is still held of an earlier one: those are priced, and sold.
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class PortfolioController:
         rules: Rules | None = None,
     ) -> None:
         self.spec = spec
+        self.symbols = spec.universe.symbols
         self._features = features
         self._forecaster = forecaster
         self._broker = broker
@@ -63,14 +73,18 @@ class PortfolioController:
         """Write the opening point of a new portfolio, so that a restart knows where trading began."""
         record = self._ledger.load(self.spec)
         if record.last_settled_at is None:
-            self._ledger.commit_decision(self._decision(record, market, "opening"))
+            if record.last_decision_at != market.ts:  # else the process died between these two lines
+                self._ledger.commit_decision(decision_of(self.spec, record, market, "opening"))
             nav = NavPoint(market.ts, record.cash_usd, record.cash_usd)
             self._ledger.settle(Settlement(self.spec.name, market.ts, (), (), record.cash_usd, (), nav))
         return self._ledger.load(self.spec)
 
-    def settled_at(self) -> datetime | None:
-        """Close of the last session this portfolio settled; None while it was never opened."""
-        return self._ledger.load(self.spec).last_settled_at
+    def recall(self) -> datetime | None:
+        """Learn what is held; the close of the last session settled, None while the portfolio was never opened."""
+        record = self._ledger.load(self.spec)
+        universe = self.spec.universe.symbols
+        self.symbols = (*universe, *sorted(set(record.positions).difference(universe)))
+        return record.last_settled_at
 
     def decides_again(self, close: datetime) -> bool:
         """Whether the session closed at `close` was settled but not decided (the process died in between)."""
@@ -85,9 +99,10 @@ class PortfolioController:
         """
         record = self._ledger.load(self.spec)
         if record.last_settled_at is None or record.last_settled_at < market.ts:
-            record = self._cancel(self._settle(record, market), "its open has passed")
+            record = self._settle(record, market)
         if record.last_decision_at is not None and record.last_decision_at >= market.ts:
             return None
+        record = self._cancel(record, MISSED)
         decision = self._decide(record, market, late)
         self._ledger.commit_decision(decision)
         if decision.orders:
@@ -103,10 +118,21 @@ class PortfolioController:
         ------
         UnknownSymbol, InvalidWeights
             Before anything is written.
-        Halted, NotReconciled
-            When no order may be sent.
+        DataUnfit
+            A symbol has no price yet.
+        Halted, NotReconciled, Conflict
+            When no order may be sent, or `late` says why none can reach its open any more.
         """
         require_valid_targets(self.spec, weights)
+        unpriced = [symbol for symbol in weights if symbol not in market.prices]
+        if unpriced:
+            raise DataUnfit(
+                f"{unpriced[0]} has no price.", field=f"weights.{unpriced[0]}", remedy="Send its bars first."
+            )
+        if late:
+            raise Conflict(
+                f"TOO_LATE: {late}.", field="weights", remedy="Send the target between the next close and its open."
+            )
         record = self._ledger.load(self.spec)
         if record.state is TradingState.HALTED:
             raise Halted(f"portfolio {self.spec.name} is HALTED: {record.state_reason}.", remedy="Resume it first.")
@@ -115,30 +141,33 @@ class PortfolioController:
             raise NotReconciled(f"ledger and broker disagree: {'; '.join(differences)}.", remedy="Settle this first.")
         record = self._cancel(record, "replaced by a manual target")
         if record.open_orders:
-            raise NotReconciled(_in_doubt(record), remedy="Ask the broker about them; nothing new is sent meanwhile.")
+            raise NotReconciled(in_doubt(record), remedy="Ask the broker about them; nothing new is sent meanwhile.")
         at = max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1))
         context = replace(risk_context(self.spec, record, market, record.state), decided_at=at)
         targets = {symbol: weights.get(symbol, 0.0) for symbol in self.spec.universe.symbols if symbol in market.prices}
         said = dict.fromkeys(targets, "manual target")
         current = market.weights(record.positions, record.nav_usd)
-        plan = EMPTY if late else plan_to_weights(context, self._rules, current, targets, {}, said, set())
-        refusals = (Refusal("*", "TOO_LATE", late),) if late else ()
-        decision = self._decision(record, replace(market, ts=at), "manual", plan=plan, refusals=refusals)
+        plan = plan_to_weights(context, self._rules, current, targets, {}, said, set())
+        decision = decision_of(self.spec, record, replace(market, ts=at), "manual", plan=plan)
         self._ledger.commit_decision(decision)
         self.send_committed()
         return decision
 
-    def send_committed(self, *, late: str | None = None) -> None:
+    def send_committed(self, late: Late = lambda decided_at: None) -> None:
         """Send what is committed and not yet answered. The state is read again: a halt in between holds.
 
-        An order never sent is cancelled when it is `late`; one in flight is asked for either way.
+        A `late` order that was never sent is cancelled; one in flight is asked for, but not sent again.
         """
+
+        def expired(order: Order) -> bool:
+            return late(order.decided_at) is not None
+
         record = self.enforce_state()
-        if late:
-            record = self._cancel(record, late, [o for o in record.open_orders if o.status is OrderStatus.PENDING])
+        unsent = [o for o in record.open_orders if o.status is OrderStatus.PENDING and expired(o)]
+        record = self._cancel(record, MISSED, unsent)
         waiting = [o for o in record.open_orders if o.status in (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)]
         if waiting and record.state is not TradingState.HALTED:
-            self._record_orders(record, send_orders(waiting, self._broker))
+            self._record_orders(record, send_orders(waiting, self._broker, expired=expired))
 
     def enforce_state(self) -> PortfolioRecord:
         """Cancel open orders the state forbids: all when HALTED, those raising exposure when REDUCING."""
@@ -146,43 +175,59 @@ class PortfolioController:
         if record.state is TradingState.ACTIVE:
             return record
         halted = record.state is TradingState.HALTED
-        forbidden = [o for o in record.open_orders if halted or _raises_exposure(o, record)]
+        forbidden = [o for o in record.open_orders if halted or raises_exposure(o, record)]
         return self._cancel(record, f"portfolio is {record.state}", forbidden)
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         orders, fills = collect(record, self._broker)
-        account = Account(record.cash_usd, record.positions)
-        for action in market.actions:
-            account = account.apply_action(
-                action.symbol, action.price_factor, action.split_factor, action.previous_close
-            )
+        account = after_actions(record, market.actions)
         for fill in fills:
             account = account.apply(fill)
+        return self._settle_account(record, market, account, orders, fills)
+
+    def _settle_account(
+        self,
+        record: PortfolioRecord,
+        market: Market,
+        account: Account,
+        orders: Sequence[Order] = (),
+        fills: Sequence[Fill] = (),
+    ) -> PortfolioRecord:
         nav = NavPoint(market.ts, account.nav(market.prices), account.cash_usd)
         positions = tuple(account.positions.values())
         self._ledger.settle(
-            Settlement(self.spec.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav)
+            Settlement(record.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav)
         )
         return self._ledger.load(self.spec)
 
+    def adjust(self, market: Market, symbols: Collection[str]) -> None:
+        """Apply splits and dividends of `symbols` whose bar came after its session, the newest, was settled."""
+        record = self._ledger.load(self.spec)
+        actions = [
+            action for action in market.actions if action.symbol in symbols and action.symbol in record.positions
+        ]
+        if actions and record.last_settled_at == market.ts:
+            self._settle_account(record, market, after_actions(record, actions))
+
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
-        state = self._trip(record, market)
-        record = replace(record, state=state)
+        record = self._trip(record, market)
         stopped = self._stopped(record, market, late)
         if stopped:
-            return self._decision(record, market, "model", refusals=stopped)
+            return decision_of(self.spec, record, market, "model", refusals=stopped)
         symbols = self.spec.universe.symbols
         short = history_refusals(self._history, symbols, market.ts, self.spec.sizing.covariance_bars)
         usable = [s for s in symbols if s not in {r.symbol for r in short}]
         inputs = gather(self.spec, usable, market.ts, self._features, self._forecaster)
-        refusals = (*short, *inputs.refusals)
-        try:
-            plan = self._plan(record, market, inputs, refusals)
-        except AlphamillError as error:
-            refused = {r.symbol for r in refusals}
-            refusals = (*refusals, *refuse_all([s for s in symbols if s not in refused], error))
-            plan = EMPTY
-        return self._decision(record, market, "model", inputs, plan, refusals)
+        refusals, plan = (*short, *inputs.refusals), EMPTY
+        # Where sizing fails, the second round still lets a rule close a position.
+        for forecasts in (inputs.forecasts, ()):
+            try:
+                plan = self._plan(record, market, forecasts, refusals)
+                break
+            except AlphamillError as error:
+                refused = {r.symbol for r in refusals}
+                refusals = (*refusals, *refuse_all([s for s in symbols if s not in refused], error))
+        return decision_of(self.spec, record, market, "model", inputs, plan, refusals)
 
     def _stopped(self, record: PortfolioRecord, market: Market, late: str | None) -> tuple[Refusal, ...]:
         """Why nothing may be sent at all; one refusal for the whole portfolio."""
@@ -192,34 +237,35 @@ class PortfolioController:
             return (Refusal("*", "TOO_LATE", late),)
         if market.bars_seen % self.spec.schedule.every_bars:
             return (Refusal("*", "NOT_SCHEDULED", f"decides every {self.spec.schedule.every_bars} bars"),)
-        differences = [_in_doubt(record)] if record.open_orders else reconcile(record, self._broker)
+        differences = [in_doubt(record)] if record.open_orders else reconcile(record, self._broker)
         if differences:
             self._tell(reconciliation_differs(self.spec.name, differences))
             return (Refusal("*", "NOT_RECONCILED", "; ".join(differences)),)
         return ()
 
     def _plan(
-        self, record: PortfolioRecord, market: Market, inputs: DecisionInputs, refusals: Sequence[Refusal]
+        self, record: PortfolioRecord, market: Market, forecasts: Sequence[Forecast], refusals: Sequence[Refusal]
     ) -> Plan:
         held = {r.symbol for r in refusals}
         context = risk_context(self.spec, record, market, record.state)
         current = market.weights(record.positions, record.nav_usd)
-        if not inputs.forecasts:
+        if not forecasts:
             return plan_to_weights(context, self._rules, current, {}, {}, {}, held)
-        symbols = [f.symbol for f in inputs.forecasts]
+        symbols = [f.symbol for f in forecasts]
         returns = self._history.adjusted_returns(symbols, self.spec.sizing.covariance_bars)
-        return plan_from_forecasts(context, self._rules, current, inputs.forecasts, returns, held)
+        return plan_from_forecasts(context, self._rules, current, forecasts, returns, held)
 
-    def _trip(self, record: PortfolioRecord, market: Market) -> TradingState:
+    def _trip(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
+        """The record after the portfolio's own numbers may have changed its state."""
         state, reason = next_state(risk_context(self.spec, record, market, record.state))
-        if state is not record.state:
-            # A person may have halted since the record was read; a rule must not soften that.
-            now = self._ledger.load(self.spec).state
-            if now is not record.state:
-                return now
-            self._ledger.set_state(self.spec.name, state, reason, market.ts)
+        if state is record.state:
+            return record
+        # A person may have halted since the record was read; a rule must not soften that.
+        self._ledger.set_state(self.spec.name, state, reason, market.ts, only_from=record.state)
+        after = self._ledger.load(self.spec)
+        if after.state_reason == reason:
             self._tell(state_changed(self.spec.name, record.state, state, reason))
-        return state
+        return after
 
     def _tell(self, alert: Alert | None) -> None:
         if alert is not None:
@@ -248,45 +294,3 @@ class PortfolioController:
         at = record.last_settled_at or orders[0].decided_at
         positions = tuple(record.positions.values())
         self._ledger.settle(Settlement(self.spec.name, at, tuple(orders), (), record.cash_usd, positions, None))
-
-    def _decision(
-        self,
-        record: PortfolioRecord,
-        market: Market,
-        source: str,
-        inputs: DecisionInputs | None = None,
-        plan: Plan = EMPTY,
-        refusals: tuple[Refusal, ...] = (),
-    ) -> Decision:
-        signature = inputs.signature if inputs else None
-        content = f"{self.spec.name}|{market.ts.isoformat()}|{source}"
-        return Decision(
-            id=f"dec_{hashlib.sha256(content.encode()).hexdigest()[:24]}",
-            portfolio=self.spec.name,
-            decided_at=market.ts,
-            source=source,
-            state=record.state,
-            data_version=market.data_version,
-            model_version=f"{signature.name}-{signature.version}" if signature else "",
-            run_id=signature.run_id if signature else "",
-            nav_usd=record.nav_usd,
-            prices=market.prices,
-            snapshots=inputs.snapshots if inputs else (),
-            forecasts=inputs.forecasts if inputs else (),
-            signals=plan.signals,
-            weights_before=market.weights(record.positions, record.nav_usd),
-            target_weights=plan.target_weights,
-            rules=plan.rules,
-            refusals=refusals,
-            orders=plan.orders,
-        )
-
-
-def _in_doubt(record: PortfolioRecord) -> str:
-    return f"orders in doubt: {', '.join(order.id for order in record.open_orders)}"
-
-
-def _raises_exposure(order: Order, record: PortfolioRecord) -> bool:
-    position = record.positions.get(order.symbol)
-    held = position.quantity if position else Decimal(0)
-    return abs(held + order.side.sign * order.quantity) > abs(held)

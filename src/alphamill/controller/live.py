@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import polars as pl
 import structlog
@@ -48,11 +49,12 @@ class LiveTrading:
         self._ledger = ledger
         self._clock = clock
         self._lock = threading.Lock()
-        specs = [controller.spec for controller in loop.controllers]
-        self.universe = frozenset(symbol for spec in specs for symbol in spec.universe.symbols)
-        self.specs = tuple(specs)
-        self._grace = dt.timedelta(seconds=max(spec.schedule.grace_secs for spec in specs))
-        self._cursor = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self.specs = tuple(controller.spec for controller in loop.controllers)
+        self.universe = self._traded()
+        self._grace = dt.timedelta(seconds=max(spec.schedule.grace_secs for spec in self.specs))
+        self._cursor = self._merged = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._stale = False
+        self._late: set[str] = set()
         self._merged_at: float | None = None
         self._data_version = "bars@none"
 
@@ -82,41 +84,66 @@ class LiveTrading:
     def start(self) -> None:
         """Recover: load history up to what was settled, open new portfolios, send what was committed but not sent."""
         with self._lock:
-            bars, newest = self._read_all()
+            settled = [controller.recall() for controller in self._loop.controllers]
+            self.universe = self._traded()
+            bars, self._merged = self._read_all()
             if bars.is_empty():
                 raise NotFound("the bars table is empty.", remedy="Run `alphamill ingest` first.")
-            settled = [controller.settled_at() for controller in self._loop.controllers]
-            self._cursor = min((at for at in settled if at is not None), default=newest)
-            if newest > self._cursor:
+            self._cursor = min((at for at in settled if at is not None), default=self._merged)
+            if self._merged > self._cursor:
                 # Merged, but the process died before the loop saw it: no event will come for it again.
                 self._merged_at = time.monotonic()
             self._load(bars)
             for controller in self._loop.controllers:
                 controller.open(self._market(controller))
-                controller.send_committed(late=self._loop.late(controller, self._cursor))
+                controller.send_committed(partial(self._loop.late, controller))
                 if controller.decides_again(self._cursor):
                     controller.on_session(self._market(controller), late=self._loop.late(controller, self._cursor))
 
     def close_sessions(self) -> list[BarsAppended]:
         """Merge every session that is complete into the bars table; one event per session."""
         with self._lock:
-            pending = self._journal.pending()
-            events, corrected = [], False
             sessions = closed_sessions(
-                pending, universe=self.universe, cursor=self._cursor, now=self._clock.now(), grace=self._grace
+                self._journal.pending(),
+                universe=self.universe,
+                merged=self._merged,
+                now=self._clock.now(),
+                grace=self._grace,
             )
-            for session in sessions:
-                corrected |= session["ts"][0] <= self._cursor and self._changes(session)
-                version = self._store.append(session)
-                self._journal.mark_merged(session)
-                self._merged_at = self._merged_at or time.monotonic()
-                symbols = tuple(session["symbol"])
-                events.append(BarsAppended(session=session["session"][0], symbols=symbols, version=str(version)))
-            if corrected:
-                log.warning("bars of settled sessions were corrected; history is reloaded, no decision is redone")
-                self._load(self._read_all()[0])
-                self._loop.refresh_features(sorted(self.universe))
+            events = [self._merge(session) for session in sessions]
+            self._reload_if_stale()
             return events
+
+    def _merge(self, session: pl.DataFrame) -> BarsAppended:
+        ts = session["ts"][0]
+        if ts <= self._cursor:
+            # Noted before the merge: should the journal fail after it, the next round still reloads.
+            self._note_correction(session)
+        version = self._store.append(session)
+        self._journal.mark_merged(session)
+        self._merged = max(self._merged, ts)
+        self._merged_at = self._merged_at or time.monotonic()
+        return BarsAppended(session=session["session"][0], symbols=tuple(session["symbol"]), version=str(version))
+
+    def _note_correction(self, session: pl.DataFrame) -> None:
+        """Whether bars of a settled session change history, and whose splits and dividends came too late for it."""
+        day = session["session"][0]
+        stored = self._store.read(start=day, until=day)
+        columns = [*BAR_KEY, *BAR_VALUES]
+        changed = session.select(columns).join(stored.select(columns), on=columns, how="anti")
+        self._stale |= changed.height > 0
+        acting = changed.join(stored, on=BAR_KEY, how="anti").filter(pl.col("price_factor") != 1.0)
+        if session["ts"][0] == self._cursor:
+            self._late |= set(acting["symbol"])
+
+    def _reload_if_stale(self) -> None:
+        if not self._stale:
+            return
+        log.warning("bars of settled sessions were corrected; history is reloaded, no decision is redone")
+        self._load(self._read_all()[0])
+        for controller in self._loop.controllers if self._late else ():
+            controller.adjust(self._market(controller), self._late)
+        self._stale, self._late = False, set()
 
     def process(self) -> list[Decision]:
         """Run every merged session after the cursor through the loop, in order.
@@ -131,8 +158,10 @@ class LiveTrading:
                 raise
 
     def _process(self) -> list[Decision]:
+        self._reload_if_stale()
         version = self._store.version()
-        bars = self._store.read(start=self._cursor.date(), version=version).filter(pl.col("ts") > self._cursor)
+        bars = self._store.read(symbols=sorted(self.universe), start=self._cursor.date(), version=version)
+        bars = bars.filter(pl.col("ts") > self._cursor)
         self._data_version = f"bars@{version}"
         decisions = []
         for session in bars.sort("ts", "symbol").partition_by("ts", maintain_order=True):
@@ -158,7 +187,7 @@ class LiveTrading:
         """Cancel what a halt or a reduction forbids, and finish what was committed but not sent."""
         with self._lock:
             for controller in self._loop.controllers:
-                controller.send_committed(late=self._loop.late(controller, self._cursor))
+                controller.send_committed(partial(self._loop.late, controller))
 
     def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
         """Set a manual target for one portfolio (the first one if None); see `PortfolioController.update_target`."""
@@ -194,11 +223,8 @@ class LiveTrading:
         known = bars.filter(pl.col("ts") <= self._cursor)
         self._loop.restore(known)
 
-    def _changes(self, session: pl.DataFrame) -> bool:
-        stored = self._store.read(start=session["session"][0], until=session["session"][0])
-        columns = [*BAR_KEY, *BAR_VALUES]
-        return session.select(columns).join(stored.select(columns), on=columns, how="anti").height > 0
-
     def _market(self, controller: PortfolioController) -> Market:
-        symbols = controller.spec.universe.symbols
-        return market_at(self._loop.history, symbols, self._cursor, self._data_version)
+        return market_at(self._loop.history, controller.symbols, self._cursor, self._data_version)
+
+    def _traded(self) -> frozenset[str]:
+        return frozenset(symbol for controller in self._loop.controllers for symbol in controller.symbols)

@@ -59,11 +59,20 @@ class TradingLoop:
             listener.on_bars(bars)
         self.refresh_features(bars["symbol"].to_list())
         decisions = []
+        failed: Exception | None = None
         for controller in self.controllers:
-            market = market_at(self.history, controller.spec.universe.symbols, ts, data_version)
-            decision = controller.on_session(market, late=self.late(controller, ts))
+            market = market_at(self.history, controller.symbols, ts, data_version)
+            try:
+                decision = controller.on_session(market, late=self.late(controller, ts))
+            except Exception as error:
+                # One portfolio's trouble does not keep the others from deciding; who decided is not asked twice.
+                log.error("portfolio failed", portfolio=controller.spec.name, error=repr(error))
+                failed = failed or error
+                continue
             if decision is not None:
                 decisions.append(decision)
+        if failed is not None:
+            raise failed
         return decisions
 
     def restore(self, bars: pl.DataFrame) -> None:

@@ -82,7 +82,9 @@ def plan_to_weights(
 ) -> Plan:
     """Targets through the target rules, differences into orders, orders through the order rules."""
     spec = context.spec
-    wanted = {**{symbol: current.get(symbol, 0.0) for symbol in held}, **weights}
+    gone = [symbol for symbol in context.positions if symbol not in spec.universe.symbols]
+    said = {**dict.fromkeys(gone, "no longer in the universe"), **said}
+    wanted = {**{symbol: current.get(symbol, 0.0) for symbol in held}, **dict.fromkeys(gone, 0.0), **weights}
     targets, target_results = check_targets(rules, context, wanted)
     # A held symbol has no trustworthy forecast: only a rule that closes it, such as the stop-loss, moves it.
     moved = {s: w for s, w in targets.items() if s not in held or (not w and wanted[s])}

@@ -7,11 +7,11 @@ import polars as pl
 
 
 def closed_sessions(
-    pending: pl.DataFrame, *, universe: frozenset[str], cursor: dt.datetime, now: dt.datetime, grace: dt.timedelta
+    pending: pl.DataFrame, *, universe: frozenset[str], merged: dt.datetime, now: dt.datetime, grace: dt.timedelta
 ) -> Iterator[pl.DataFrame]:
     """Sessions of the journal that may be merged now, oldest first.
 
-    A session not newer than `cursor` holds corrections or late bars and is always ready. A newer one is ready when
+    A session not newer than `merged` holds corrections or late bars and is always ready. A newer one is ready when
     every symbol is there, when `grace` has passed since its close, or when the feed has moved on: a majority is
     there and each of them already has a later bar. Sessions after the first incomplete one wait, so that none is
     decided out of order.
@@ -19,7 +19,7 @@ def closed_sessions(
     sessions = pending.sort("ts", "symbol").partition_by("ts", maintain_order=True)
     for position, session in enumerate(sessions):
         ts = session["ts"][0]
-        ready = ts <= cursor or now > ts + grace or _complete(session, sessions[position + 1 :], universe)
+        ready = ts <= merged or now > ts + grace or _complete(session, sessions[position + 1 :], universe)
         if not ready:
             return
         yield session

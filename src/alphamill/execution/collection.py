@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import Fill, Order, OrderStatus
+from alphamill.domain.orders import Fill, Order
 from alphamill.errors import NotReconciled
 from alphamill.execution.sending import confirmed
 from alphamill.ports import Broker
@@ -17,9 +16,8 @@ _log = logging.getLogger(__name__)
 def collect(record: PortfolioRecord, broker: Broker) -> tuple[list[Order], list[Fill]]:
     """Order states that changed and fills not yet in the ledger, each fill once.
 
-    A final state is taken over only when all fills the broker counts have arrived, so that an order the
-    ledger closed never has a fill outstanding. A fill of a closed order is therefore a repeat and is
-    dropped.
+    An order the ledger closed never has a fill outstanding (see `confirmed`). A fill of a closed order is
+    therefore a repeat and is dropped.
 
     Raises
     ------
@@ -56,7 +54,4 @@ def _updated(order: Order, broker: Broker, filled: Mapping[str, Decimal]) -> Ord
             field=order.id,
             remedy="Compare the broker's fills with the ledger before trading on.",
         )
-    after = replace(confirmed(order, answer), filled_quantity=seen)
-    if seen < answer.filled_quantity:
-        return after.with_status(OrderStatus.PARTIALLY_FILLED if seen else OrderStatus.ACCEPTED)
-    return after
+    return confirmed(order, answer, seen)

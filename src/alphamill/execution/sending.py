@@ -1,8 +1,9 @@
 """Send committed orders. An order is sent under one id only, however often that takes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from alphamill.domain.orders import Order, OrderStatus
 from alphamill.errors import AlphamillError, BrokerUnavailable, Unavailable
@@ -11,21 +12,25 @@ from alphamill.ports import Broker
 _log = logging.getLogger(__name__)
 
 
-def send_orders(orders: Sequence[Order], broker: Broker) -> list[Order]:
+def send_orders(
+    orders: Sequence[Order], broker: Broker, *, expired: Callable[[Order], bool] = lambda order: False
+) -> list[Order]:
     """Send what is PENDING, ask for what is IN_FLIGHT; the orders as they stand afterwards.
 
     An order in flight is asked for first and sent again, under the same id, only if the broker never
-    saw it. An unclear answer leaves it IN_FLIGHT. A clear no makes it REJECTED with the reason.
-    Orders in another state come back unchanged.
+    saw it; one that is `expired` by then is CANCELLED instead. An unclear answer leaves it IN_FLIGHT. A clear
+    no makes it REJECTED with the reason. Orders in another state come back unchanged.
     """
-    return [_send(order, broker) for order in orders]
+    return [_send(order, broker, expired) for order in orders]
 
 
-def _send(order: Order, broker: Broker) -> Order:
+def _send(order: Order, broker: Broker, expired: Callable[[Order], bool]) -> Order:
     if order.status not in (OrderStatus.PENDING, OrderStatus.IN_FLIGHT):
         return order
     try:
         answer = broker.order(order.id) if order.status is OrderStatus.IN_FLIGHT else None
+        if answer is None and expired(order):
+            return order.with_status(OrderStatus.CANCELLED, "its open has passed; the broker never saw it")
         return confirmed(order, answer or broker.submit(order))
     except Unavailable as error:
         return order.with_status(OrderStatus.IN_FLIGHT, str(error))
@@ -37,8 +42,11 @@ def _send(order: Order, broker: Broker) -> Order:
         return order.with_status(OrderStatus.IN_FLIGHT, f"{type(error).__name__}: {error}")
 
 
-def confirmed(order: Order, answer: Order) -> Order:
+def confirmed(order: Order, answer: Order, seen: Decimal | None = None) -> Order:
     """Our order with the broker's view of it; reason and reference price stay ours.
+
+    What is filled is what fills have shown: `seen`, or what the order has. A final state is taken over only
+    when all fills the broker counts have arrived; a closed order takes no more fills, so one would be lost.
 
     Raises
     ------
@@ -47,10 +55,8 @@ def confirmed(order: Order, answer: Order) -> Order:
     """
     if answer.id != order.id:
         raise BrokerUnavailable(f"asked about {order.id}, the broker answered about {answer.id}.")
-    return replace(
-        order,
-        status=answer.status,
-        quantity=answer.quantity,
-        filled_quantity=answer.filled_quantity,
-        detail=answer.detail,
-    )
+    filled = order.filled_quantity if seen is None else seen
+    status = answer.status
+    if filled < answer.filled_quantity:
+        status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.ACCEPTED
+    return replace(order, status=status, quantity=answer.quantity, filled_quantity=filled, detail=answer.detail)

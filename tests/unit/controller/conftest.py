@@ -79,23 +79,41 @@ class System:
         return self.ledger.decisions(self.spec.name)[-1]
 
 
+def _broker(spec: PortfolioSpec, name: str) -> PaperBroker:
+    return PaperBroker(spec.broker, initial_cash={name: spec.initial_cash_usd})
+
+
 @pytest.fixture
 def make_live(spec: PortfolioSpec) -> Callable[..., LiveTrading]:
     """Wire the live path from given parts, as a controller process does when it starts."""
 
-    def make(system_parts: dict, clock: Clock | None = None) -> LiveTrading:  # type: ignore[type-arg]
+    def make(  # type: ignore[no-untyped-def]
+        system_parts: dict,  # type: ignore[type-arg]
+        clock: Clock | None = None,
+        spec: PortfolioSpec = spec,
+        others: tuple[str, ...] = (),
+    ) -> LiveTrading:
         bar_clock, history = BarClock(), BarHistory()
         time = clock or bar_clock
-        controller = PortfolioController(
-            spec,
-            history=history,
-            **{name: system_parts[name] for name in ("features", "forecaster", "broker", "ledger", "notifier")},
-        )
+        names = ("features", "forecaster", "ledger", "notifier")
+        brokers = [
+            system_parts["broker"],
+            *(system_parts.setdefault(f"broker of {name}", _broker(spec, name)) for name in others),
+        ]
+        controllers = [
+            PortfolioController(
+                spec.model_copy(update={"name": name}),
+                history=history,
+                broker=broker,
+                **{part: system_parts[part] for part in names},
+            )
+            for name, broker in zip((spec.name, *others), brokers, strict=True)
+        ]
         loop = TradingLoop(
             history=history,
             refresh=refresh_online(system_parts["features"]),
-            listeners=[bar_clock, system_parts["broker"]],
-            controllers=[controller],
+            listeners=[bar_clock, *brokers],
+            controllers=controllers,
             lateness=lateness(time),
         )
         live = LiveTrading(

@@ -20,9 +20,9 @@ def pending(*bars: tuple[int, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=BAR_SCHEMA)
 
 
-def closed(bars: pl.DataFrame, *, cursor: int = 0, now: int | float = 0) -> list[tuple[int, str]]:
+def closed(bars: pl.DataFrame, *, merged: int = 0, now: int | float = 0) -> list[tuple[int, str]]:
     sessions = closed_sessions(
-        bars, universe=UNIVERSE, cursor=T0 + cursor * DAY, now=T0 + now * DAY, grace=dt.timedelta(minutes=15)
+        bars, universe=UNIVERSE, merged=T0 + merged * DAY, now=T0 + now * DAY, grace=dt.timedelta(minutes=15)
     )
     return [((s["ts"][0] - T0).days, "".join(s["symbol"])) for s in sessions]
 

@@ -1,0 +1,265 @@
+"""What goes wrong between two lines: a missing bar, a halt in the middle, a crash, a changed portfolio file."""
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from alphamill.domain.bars import RAW_BAR_SCHEMA
+from alphamill.domain.decisions import TradingState
+from alphamill.domain.orders import OrderStatus
+from alphamill.domain.portfolios import Universe
+from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar, StoreUnavailable
+from alphamill.execution import reconcile
+from alphamill.testing.clock import ManualClock
+
+
+def _unavailable(*args: object, **kwargs: object) -> None:
+    raise StoreUnavailable("the ledger is locked.")
+
+
+def _without(session: pl.DataFrame, symbol: str) -> pl.DataFrame:
+    return session.filter(pl.col("symbol") != symbol)
+
+
+def test_one_missing_bar_does_not_freeze_the_portfolio(system) -> None:
+    system.run(system.ahead[0])
+    system.post(_without(system.ahead[1], "SYN000"))
+    system.run(system.ahead[2])
+    decision = system.last_decision()
+    assert decision.decided_at == system.ahead[2]["ts"][0]
+    assert decision.refusals == ()
+    assert len(decision.forecasts) == 3
+
+
+def test_a_fill_is_not_lost_when_a_halt_comes_between_matching_and_settling(
+    system, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.run(system.ahead[0])
+    ordered = {o.symbol: o.quantity for o in system.last_decision().orders}
+    with monkeypatch.context() as broken:
+        broken.setattr(system.ledger, "settle", _unavailable)
+        with pytest.raises(StoreUnavailable):
+            system.run(system.ahead[1])
+    system.live.set_state("demo", TradingState.HALTED, "news")
+    system.live.enforce_states()
+    system.live.process()
+    record = system.ledger.load(system.spec)
+    assert {s: p.quantity for s, p in record.positions.items()} == ordered
+    assert reconcile(record, system.broker) == []
+    assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.FILLED}
+
+
+def test_an_order_in_flight_that_filled_before_it_was_asked_for_keeps_its_fill(
+    system, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = system.broker.submit
+
+    def answer_lost(order):  # type: ignore[no-untyped-def]
+        submit(order)
+        raise BrokerUnavailable("the answer was lost.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(system.broker, "submit", answer_lost)
+        system.run(system.ahead[0])
+    sent = system.ledger.orders("demo")
+    assert {o.status for o in sent} == {OrderStatus.IN_FLIGHT}
+    system.broker.on_bars(system.ahead[1])  # as when the process dies between matching and settling
+    system.live.enforce_states()
+    system.run(system.ahead[1])
+    assert reconcile(system.ledger.load(system.spec), system.broker) == []
+    assert {f.order_id for f in system.ledger.fills("demo")} == {o.id for o in sent}
+
+
+def test_an_order_in_flight_that_the_broker_never_saw_is_not_sent_after_its_open(
+    parts, make_live, ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(ahead[0]["ts"][0] + dt.timedelta(hours=1))
+    live = make_live(parts, clock)
+
+    def refuses(order):  # type: ignore[no-untyped-def]
+        raise BrokerUnavailable("no route to the broker.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(parts["broker"], "submit", refuses)
+        live.accept(ahead[0].select(RAW_BAR_SCHEMA.names()))
+        live.close_sessions()
+        live.process()
+    assert {o.status for o in parts["ledger"].orders("demo")} == {OrderStatus.IN_FLIGHT}
+    clock.set(ahead[1]["ts"][0] - dt.timedelta(hours=2))  # the broker is back, hours after the open
+    live.enforce_states()
+    orders = parts["ledger"].orders("demo")
+    assert {o.status for o in orders} == {OrderStatus.CANCELLED}
+    assert [parts["broker"].order(o.id) for o in orders] == [None] * len(orders)
+
+
+def test_a_process_killed_after_settling_still_cancels_orders_whose_open_has_passed(
+    system, make_live, parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.run(system.ahead[0])
+    controller = system.live.controller("demo")
+    monkeypatch.setattr(controller, "_cancel", _unavailable)
+    system.post(_without(system.ahead[1], "SYN000"))
+    system.post(_without(system.ahead[2], "SYN000"))
+    system.live.close_sessions()
+    with pytest.raises(StoreUnavailable):
+        system.live.process()
+    make_live(parts)
+    waiting = [o for o in system.ledger.orders("demo") if o.symbol == "SYN000"]
+    assert [o.status for o in waiting] == [OrderStatus.CANCELLED]
+    assert "NOT_RECONCILED" not in {r.code for r in system.last_decision().refusals}
+
+
+def test_a_held_symbol_that_left_the_universe_is_priced_and_sold(system, make_live, parts, spec) -> None:
+    for session in system.ahead[:2]:
+        system.run(session)
+    assert system.ledger.load(spec).positions["SYN000"].quantity > 0
+    smaller = spec.model_copy(update={"universe": Universe(symbols=("SYN001", "SYN002"))})
+    live = make_live(parts, spec=smaller)
+    for session in system.ahead[2:4]:
+        live.accept(session.select(RAW_BAR_SCHEMA.names()))
+        live.close_sessions()
+        live.process()
+    assert "SYN000" not in system.ledger.load(smaller).positions
+    sold = [o for o in system.ledger.orders("demo") if o.symbol == "SYN000"][-1]
+    assert "no longer in the universe" in sold.reason
+
+
+def test_a_drawdown_does_not_overwrite_a_halt_written_at_the_same_moment(
+    system, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for session in system.ahead[:2]:
+        system.run(session)
+    set_state = system.ledger.set_state
+
+    def halted_first(*args, **kwargs):  # type: ignore[no-untyped-def]
+        set_state("demo", TradingState.HALTED, "news", dt.datetime.now(dt.UTC))
+        set_state(*args, **kwargs)
+
+    monkeypatch.setattr(system.ledger, "set_state", halted_first)
+    book = system.ledger._books["demo"]
+    book.record = replace(book.record, peak_nav_usd=2 * book.record.nav_usd)
+    system.run(system.ahead[2])
+    record = system.ledger.load(system.spec)
+    assert (record.state, record.state_reason) == (TradingState.HALTED, "news")
+    assert system.last_decision().orders == ()
+
+
+def test_a_manual_target_after_the_open_is_refused_and_open_orders_stay(parts, make_live, ahead) -> None:
+    clock = ManualClock(ahead[0]["ts"][0] + dt.timedelta(hours=1))
+    live = make_live(parts, clock)
+    live.accept(ahead[0].select(RAW_BAR_SCHEMA.names()))
+    live.close_sessions()
+    live.process()
+    before = parts["ledger"].orders("demo")
+    clock.set(ahead[1]["ts"][0] - dt.timedelta(hours=2))
+    with pytest.raises(Conflict, match="next open"):
+        live.update_target("demo", {"SYN001": 0.4})
+    assert parts["ledger"].orders("demo") == before
+
+
+def test_a_manual_target_for_a_symbol_without_a_price_is_refused(make_live, parts, spec) -> None:
+    wide = spec.model_copy(update={"universe": Universe(symbols=(*spec.universe.symbols, "IPO"))})
+    live = make_live(parts, spec=wide)
+    with pytest.raises(DataUnfit, match="IPO"):
+        live.update_target("demo", {"IPO": 0.3})
+
+
+def test_a_correction_of_a_merged_session_that_is_not_yet_decided_is_taken(
+    system, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = system.live.controller("demo")
+    with monkeypatch.context() as broken:
+        broken.setattr(controller, "on_session", _unavailable)
+        with pytest.raises(StoreUnavailable):
+            system.run(system.ahead[0])
+    corrected = system.ahead[0][:1].with_columns(volume=pl.col("volume") + 1)
+    system.run(corrected)
+    assert system.journal.pending().is_empty()
+    assert system.last_decision().data_version == "bars@2"
+
+
+def test_bars_of_symbols_that_nobody_trades_reach_no_portfolio(system) -> None:
+    other = system.ahead[0].with_columns(symbol=pl.lit("OTHER")).head(1)
+    system.store.append(pl.concat([system.ahead[0], other]))
+    system.live.process()
+    assert "OTHER" not in system.live._loop.history.symbols
+    assert system.live.cursor == system.ahead[0]["ts"][0]
+
+
+def test_a_correction_reaches_history_though_the_journal_failed_after_the_merge(
+    system, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.run(system.ahead[0])
+    corrected = system.ahead[0][:1].with_columns(volume=pl.col("volume") + 1)
+    system.post(corrected)
+    with monkeypatch.context() as broken:
+        broken.setattr(system.journal, "mark_merged", _unavailable)
+        with pytest.raises(StoreUnavailable):
+            system.live.close_sessions()
+    system.live.close_sessions()
+    window = system.live._loop.history.window(corrected["symbol"][0])
+    assert window.volume[-1] == corrected["volume"][0]
+
+
+def test_a_price_factor_that_no_split_or_dividend_explains_is_refused_at_the_door(system) -> None:
+    with pytest.raises(InvalidBar) as raised:
+        system.post(system.ahead[0][:1].with_columns(price_factor=pl.lit(1.05)))
+    assert raised.value.field == "price_factor"
+    system.post(system.ahead[0][:1].with_columns(price_factor=pl.lit(10.0)))  # a reverse split 1:10
+
+
+def test_a_late_bar_with_a_split_reaches_ledger_and_broker_alike(system) -> None:
+    for session in system.ahead[:2]:
+        system.run(session)
+    held = system.ledger.load(system.spec).positions["SYN000"]
+    third, fourth = system.ahead[2:4]
+    system.post(_without(third, "SYN000"))
+    halved = [pl.col(name) / 2 for name in ("open", "high", "low", "close")]
+    system.post(_without(fourth, "SYN000"))
+    system.live.close_sessions()
+    system.live.process()
+    system.run(third.filter(pl.col("symbol") == "SYN000").with_columns(*halved, price_factor=pl.lit(0.5)))
+    record = system.ledger.load(system.spec)
+    assert record.positions["SYN000"].quantity == 2 * held.quantity
+    assert reconcile(record, system.broker) == []
+    assert record.nav_usd == record.cash_usd + sum(
+        p.quantity * Decimal(str(system.live._loop.history.window(s).close[-1])) for s, p in record.positions.items()
+    )
+
+
+def test_one_portfolio_that_fails_does_not_keep_another_from_deciding(
+    parts, make_live, ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = make_live(parts, others=("second",))
+    first, second = live._loop.controllers
+    monkeypatch.setattr(first, "on_session", _unavailable)
+    live.accept(ahead[0].select(RAW_BAR_SCHEMA.names()))
+    live.close_sessions()
+    with pytest.raises(StoreUnavailable):
+        live.process()
+    assert parts["ledger"].load(second.spec).last_decision_at == ahead[0]["ts"][0]
+    with pytest.raises(StoreUnavailable):
+        live.process()
+    assert len(parts["ledger"].decisions("second")) == 2  # the opening, and this session once
+
+
+def test_orders_of_a_portfolio_ahead_of_the_others_are_not_called_late(
+    parts, make_live, ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portfolio that was left out for some days comes back: the cursor goes back to it, the orders of others stay."""
+    make_live(parts, others=("second",))
+    clock = ManualClock(ahead[2]["ts"][0] + dt.timedelta(minutes=1))
+    alone = make_live(parts, clock)
+    for session in ahead[:3]:
+        alone.accept(session.select(RAW_BAR_SCHEMA.names()))
+    with monkeypatch.context() as killed:
+        killed.setattr("alphamill.controller.controller.send_orders", lambda *args, **kwargs: [])
+        killed.setattr(alone.controller("demo"), "_record_orders", lambda *args: None)
+        alone.close_sessions()
+        alone.process()
+    assert {o.status for o in parts["ledger"].orders("demo")} == {OrderStatus.PENDING}
+    make_live(parts, clock, others=("second",))
+    assert {o.status for o in parts["ledger"].orders("demo")} == {OrderStatus.ACCEPTED}
