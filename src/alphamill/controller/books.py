@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from alphamill.controller.market import Action
+from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Order
 from alphamill.execution import Account
@@ -22,8 +23,10 @@ def in_doubt(record: PortfolioRecord) -> str:
     return f"orders in doubt: {', '.join(order.id for order in record.open_orders)}"
 
 
-def raises_exposure(order: Order, record: PortfolioRecord) -> bool:
-    """Whether filling the order leaves a larger position, on either side."""
+def forbids(record: PortfolioRecord, order: Order) -> bool:
+    """Whether the portfolio's state forbids the order: any when HALTED, one that raises exposure when REDUCING."""
+    if record.state is not TradingState.REDUCING:
+        return record.state is TradingState.HALTED
     position = record.positions.get(order.symbol)
     held = position.quantity if position else Decimal(0)
     return abs(held + order.side.sign * order.quantity) > abs(held)

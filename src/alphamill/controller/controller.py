@@ -1,29 +1,33 @@
 """One portfolio's controller: settle the last orders, decide, commit, then send. Backtest and live run this."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alphamill.controller.books import after_actions, in_doubt, raises_exposure
+from alphamill.controller.books import after_actions, forbids, in_doubt
 from alphamill.controller.decision import EMPTY, decision_of
 from alphamill.controller.inputs import gather, refuse_all
 from alphamill.controller.market import Market, history_refusals
 from alphamill.controller.plan import Plan, plan_from_forecasts, plan_to_weights, risk_context
-from alphamill.controller.targets import require_valid_targets
+from alphamill.controller.targets import require_tradable, require_valid_targets
 from alphamill.domain.decisions import Decision, Refusal, TradingState
 from alphamill.domain.forecasts import Forecast
 from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import AlphamillError, Conflict, DataUnfit, Halted, NotReconciled, Unavailable
+from alphamill.errors import AlphamillError, Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, collect, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.monitoring.alerts import Alert, of_decision, reconciliation_differs, state_changed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 
+UNANSWERED = (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)
 MISSED = "its open has passed"
+#: While sending takes longer than this, the state is read again.
+LOOK_AGAIN_SECS = 0.05
 
 #: When an order was decided -> why it can no longer reach its open, or None.
 Late = Callable[[datetime], str | None]
@@ -68,6 +72,7 @@ class PortfolioController:
         self._history = history
         self._notifier = notifier
         self._rules = default_rules(spec) if rules is None else rules
+        self._told: set[str] = set()
 
     def open(self, market: Market) -> PortfolioRecord:
         """Write the opening point of a new portfolio, so that a restart knows where trading began."""
@@ -124,15 +129,7 @@ class PortfolioController:
             When no order may be sent, or `late` says why none can reach its open any more.
         """
         require_valid_targets(self.spec, weights)
-        unpriced = [symbol for symbol in weights if symbol not in market.prices]
-        if unpriced:
-            raise DataUnfit(
-                f"{unpriced[0]} has no price.", field=f"weights.{unpriced[0]}", remedy="Send its bars first."
-            )
-        if late:
-            raise Conflict(
-                f"TOO_LATE: {late}.", field="weights", remedy="Send the target between the next close and its open."
-            )
+        require_tradable(weights, market.prices, late)
         record = self._ledger.load(self.spec)
         if record.state is TradingState.HALTED:
             raise Halted(f"portfolio {self.spec.name} is HALTED: {record.state_reason}.", remedy="Resume it first.")
@@ -165,17 +162,27 @@ class PortfolioController:
         record = self.enforce_state()
         unsent = [o for o in record.open_orders if o.status is OrderStatus.PENDING and expired(o)]
         record = self._cancel(record, MISSED, unsent)
-        waiting = [o for o in record.open_orders if o.status in (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)]
-        if waiting and record.state is not TradingState.HALTED:
-            self._record_orders(record, send_orders(waiting, self._broker, expired=expired))
+        withheld = {o.id for o in unsent}  # should one not be cancelled now, it is not sent either
+        waiting = [o for o in record.open_orders if o.status in UNANSWERED and o.id not in withheld]
+        self._send([o for o in waiting if not forbids(record, o)], record, expired)
+
+    def _send(self, waiting: Sequence[Order], record: PortfolioRecord, expired: Callable[[Order], bool]) -> None:
+        sent: list[Order] = []
+        looked = time.monotonic()
+        for order in waiting:
+            if time.monotonic() - looked >= LOOK_AGAIN_SECS:
+                # A slow broker leaves time for a halt; what is not sent by then, the next round cancels.
+                if self._ledger.load(self.spec).state is not record.state:
+                    break
+                looked = time.monotonic()
+            sent += send_orders([order], self._broker, expired=expired)
+        if sent:
+            self._record_orders(record, sent)
 
     def enforce_state(self) -> PortfolioRecord:
         """Cancel open orders the state forbids: all when HALTED, those raising exposure when REDUCING."""
         record = self._ledger.load(self.spec)
-        if record.state is TradingState.ACTIVE:
-            return record
-        halted = record.state is TradingState.HALTED
-        forbidden = [o for o in record.open_orders if halted or raises_exposure(o, record)]
+        forbidden = [o for o in record.open_orders if forbids(record, o)]
         return self._cancel(record, f"portfolio is {record.state}", forbidden)
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
@@ -203,9 +210,7 @@ class PortfolioController:
     def adjust(self, market: Market, symbols: Collection[str]) -> None:
         """Apply splits and dividends of `symbols` whose bar came after its session, the newest, was settled."""
         record = self._ledger.load(self.spec)
-        actions = [
-            action for action in market.actions if action.symbol in symbols and action.symbol in record.positions
-        ]
+        actions = [a for a in market.actions if a.symbol in symbols and a.symbol in record.positions]
         if actions and record.last_settled_at == market.ts:
             self._settle_account(record, market, after_actions(record, actions))
 
@@ -249,11 +254,7 @@ class PortfolioController:
         held = {r.symbol for r in refusals}
         context = risk_context(self.spec, record, market, record.state)
         current = market.weights(record.positions, record.nav_usd)
-        if not forecasts:
-            return plan_to_weights(context, self._rules, current, {}, {}, {}, held)
-        symbols = [f.symbol for f in forecasts]
-        returns = self._history.adjusted_returns(symbols, self.spec.sizing.covariance_bars)
-        return plan_from_forecasts(context, self._rules, current, forecasts, returns, held)
+        return plan_from_forecasts(context, self._rules, current, forecasts, self._history, held)
 
     def _trip(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         """The record after the portfolio's own numbers may have changed its state."""
@@ -287,7 +288,9 @@ class PortfolioController:
                 return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")
             return confirmed(order, self._broker.cancel(order.id))
         except Unavailable as error:
-            self._tell(Alert(f"{self.spec.name}: order {order.id} could not be cancelled", str(error)))
+            if order.id not in self._told:  # it is tried again every second; a person hears of it once
+                self._told.add(order.id)
+                self._tell(Alert(f"{self.spec.name}: order {order.id} could not be cancelled", str(error)))
             return None
 
     def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> None:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from alphamill.controller.market import Market
 from alphamill.domain.decisions import RuleResult, Signal, TradingState
 from alphamill.domain.forecasts import Forecast
+from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Order
 from alphamill.domain.portfolios import PortfolioSpec
@@ -52,18 +50,20 @@ def plan_from_forecasts(
     rules: Rules,
     current: Mapping[str, float],
     forecasts: Sequence[Forecast],
-    returns: npt.NDArray[np.float64],
+    history: BarHistory,
     held: set[str],
 ) -> Plan:
     """Size the forecast symbols; `held` symbols keep their weight and use up their part of the gross limit."""
     spec = context.spec
+    if not forecasts:
+        return plan_to_weights(context, rules, current, {}, {}, {}, held)
     signals = signals_of(forecasts, spec.sizing.signal_threshold_bps)
     free_gross = max(spec.sizing.gross_limit - sum(abs(current.get(symbol, 0.0)) for symbol in held), MIN_GROSS)
     weights = target_weights(
         spec.sizing.model_copy(update={"gross_limit": free_gross}),
         forecasts=forecasts,
         signals=signals,
-        returns=returns,
+        returns=history.adjusted_returns([f.symbol for f in forecasts], spec.sizing.covariance_bars),
         current={f.symbol: current.get(f.symbol, 0.0) for f in forecasts},
         horizon_bars=spec.model.horizon_bars,
     )

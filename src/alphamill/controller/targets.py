@@ -1,10 +1,10 @@
 """Check weights a person sends before they become a target."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import InvalidWeights, UnknownSymbol
+from alphamill.errors import Conflict, DataUnfit, InvalidWeights, UnknownSymbol
 
 TOLERANCE = 1e-9
 
@@ -44,3 +44,21 @@ def require_valid_targets(spec: PortfolioSpec, weights: Mapping[str, float]) -> 
             field="weights",
             remedy="Scale them down.",
         )
+
+
+def require_tradable(weights: Mapping[str, float], priced: Collection[str], late: str | None) -> None:
+    """Every symbol has a price, and orders can still reach their open.
+
+    Raises
+    ------
+    DataUnfit
+        Names the symbol that no bar has priced yet.
+    Conflict
+        `late` says why no order of the last close can trade any more.
+    """
+    for symbol in weights:
+        if symbol not in priced:
+            raise DataUnfit(f"{symbol} has no price.", field=f"weights.{symbol}", remedy="Send its bars first.")
+    if late:
+        remedy = "Send the target between the next close and its open."
+        raise Conflict(f"TOO_LATE: {late}.", field="weights", remedy=remedy)

@@ -263,3 +263,55 @@ def test_orders_of_a_portfolio_ahead_of_the_others_are_not_called_late(
     assert {o.status for o in parts["ledger"].orders("demo")} == {OrderStatus.PENDING}
     make_live(parts, clock, others=("second",))
     assert {o.status for o in parts["ledger"].orders("demo")} == {OrderStatus.ACCEPTED}
+
+
+def test_an_order_that_reducing_forbids_is_not_sent_although_it_cannot_be_cancelled(
+    system, make_live, parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr("alphamill.controller.controller.send_orders", lambda *args, **kwargs: [])
+        system.run(system.ahead[0])
+    assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.PENDING}
+    system.live.set_state("demo", TradingState.REDUCING, "less")
+
+    def no_answer(order_id: str) -> None:
+        raise BrokerUnavailable("no answer.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(system.broker, "order", no_answer)
+        system.live.enforce_states()
+    assert [system.broker.order(o.id) for o in system.ledger.orders("demo")] == [None, None]
+    system.live.enforce_states()
+    assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.CANCELLED}
+
+
+def test_a_halt_while_a_slow_broker_takes_orders_stops_the_rest(system, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit = system.broker.submit
+
+    def halted_meanwhile(order):  # type: ignore[no-untyped-def]
+        system.live.set_state("demo", TradingState.HALTED, "news")
+        return submit(order)
+
+    monkeypatch.setattr("alphamill.controller.controller.LOOK_AGAIN_SECS", 0.0)
+    monkeypatch.setattr(system.broker, "submit", halted_meanwhile)
+    system.run(system.ahead[0])
+    first, *rest = system.last_decision().orders
+    assert rest
+    assert system.broker.order(first.id) is not None
+    assert [system.broker.order(o.id) for o in rest] == [None] * len(rest)
+    system.live.enforce_states()
+    assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.CANCELLED}
+
+
+def test_a_broker_that_is_down_is_told_of_once_an_order(system, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.run(system.ahead[0])
+    system.live.set_state("demo", TradingState.HALTED, "news")
+
+    def no_answer(order_id: str) -> None:
+        raise BrokerUnavailable("no answer.")
+
+    monkeypatch.setattr(system.broker, "order", no_answer)
+    for _ in range(3):
+        system.live.enforce_states()
+    told = [title for title, _ in system.notifier.sent if "could not be cancelled" in title]
+    assert len(told) == len(system.ledger.orders("demo"))
