@@ -21,8 +21,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 
 
 def test_every_pipeline_of_the_folder_is_compiled(compiled: dict[str, dict]) -> None:
-    files = {path.stem for path in (Path(__file__).parents[2] / "pipelines").glob("*.py")} - {"__init__", "compile"}
-    assert files == set(PIPELINES) == set(compiled)
+    files = {path.stem for path in (Path(__file__).parents[2] / "pipelines").glob("*.py")}
+    assert files - {"__init__", "compile", "uncached"} == set(PIPELINES) == set(compiled)
 
 
 @pytest.mark.parametrize("name", sorted(STEPS))
@@ -37,3 +37,11 @@ def test_model_is_deployed_only_if_the_gate_accepted_it(compiled: dict[str, dict
     (branch,) = [task for task in tasks.values() if "triggerPolicy" in task]
     assert branch["triggerPolicy"]["condition"].endswith("register-model-Output'] == true")
     assert branch["dependentTasks"] == ["register-model"]
+
+
+def test_no_backend_skips_a_step_for_having_seen_its_arguments(compiled: dict[str, dict]) -> None:
+    for document in compiled.values():
+        dags = [document["root"]["dag"], *(c["dag"] for c in document["components"].values() if "dag" in c)]
+        steps = [task for dag in dags for task in dag["tasks"].values() if "triggerPolicy" not in task]
+        assert [task["taskInfo"]["name"] for task in steps if task["cachingOptions"].get("enableCache")] == []
+        assert len(steps) == len(document["deploymentSpec"]["executors"])

@@ -1,11 +1,17 @@
 """`alphamill ingest | features | train`: the stages before trading."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alphamill.cli.runtime import PortfolioFile, services, settings_with
+
+if TYPE_CHECKING:
+    from alphamill.settings import Settings
 
 
 def _absolute(feed: str) -> str:
@@ -32,6 +38,23 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@contextlib.contextmanager
+def shown(settings: "Settings", *stages: str) -> Iterator[None]:
+    """What steps of this process report, on the terminal."""
+    from alphamill.cli.progress import StageProgress
+    from alphamill.domain.progress import PROGRESS_FILE
+
+    progress = settings.home.resolve() / "progress.jsonl"
+    progress.parent.mkdir(parents=True, exist_ok=True)
+    progress.unlink(missing_ok=True)
+    os.environ[PROGRESS_FILE] = str(progress)
+    try:
+        with StageProgress(progress, stages=stages):
+            yield
+    finally:
+        del os.environ[PROGRESS_FILE]
+
+
 def ingest(feed: Feed = "sample", until: Until = "", portfolio: PortfolioFile = None) -> None:
     """Read a feed, validate its bars and merge them into the bars table.
 
@@ -44,8 +67,9 @@ def ingest(feed: Feed = "sample", until: Until = "", portfolio: PortfolioFile = 
 
     settings = settings_with(portfolio)
     report = settings.home.resolve() / "reports" / VALIDATION
-    landing = ingest_bars(feed, until)
-    version = validate_bars(landing, str(report))
+    with shown(settings, "ingest", "validate"):
+        landing = ingest_bars(feed, until)
+        version = validate_bars(landing, str(report))
     out().print(f"bars version {version} (landing version {landing}); what was found: {report}", soft_wrap=True)
 
 
@@ -61,8 +85,9 @@ def features(
 
     with services(settings_with(portfolio)) as settings:
         version = bars_version if bars_version >= 0 else bar_store(settings).version()
-        built = build_features(version)
-        training = materialize_features(version, built, portfolios(settings)[0].model.horizon_bars)
+        with shown(settings, "features", "materialize"):
+            built = build_features(version)
+            training = materialize_features(version, built, portfolios(settings)[0].model.horizon_bars)
     out().print(f"features version {built}, training version {training}, from bars version {version}")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alphamill.cli.runtime import PortfolioFile, settings_with
-from alphamill.cli.stages import Seed
+from alphamill.cli.stages import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,11 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def backtest(model: Model = "champion", seed: Seed = 0, portfolio: PortfolioFile = None) -> None:
+def backtest(
+    model: Model = "champion",
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of training; default: the model's own.")] = None,
+    portfolio: PortfolioFile = None,
+) -> None:
     """Walk forward over the newest tables with a registered model's configuration, beside the baselines."""
     import datetime as dt
     import json
@@ -33,10 +37,11 @@ def backtest(model: Model = "champion", seed: Seed = 0, portfolio: PortfolioFile
 
     settings = settings_with(portfolio)
     card = model_registry(settings).get(settings.model_name, model).card
-    params = json.dumps({name: value for name, value in card.params.items() if name != "seed"})
+    params, seed = json.dumps(card.configuration), card.seed if seed is None else seed
     bars, features, training = (bar_store(settings, table).version() for table in ("bars", "features", "training"))
     run = f"backtest-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
-    path = Path(backtest_model(run, params, card.trials, bars, features, training, card.horizon_bars, seed))
+    with shown(settings, "evaluate"):
+        path = Path(backtest_model(run, params, card.trials, bars, features, training, card.horizon_bars, seed))
     out().print(comparison(EvaluationSummary.model_validate_json(path.read_text())))
     out().print(f"summary {path}", soft_wrap=True)
 

@@ -25,6 +25,16 @@ class ModelCard(BaseModel):
     git_commit: str = "unknown"
     approved_for: str = Field(default="none", description="What the gate allows: none, paper or live.")
 
+    @property
+    def seed(self) -> int:
+        """Of its training: the same configuration with another seed is another model."""
+        return int(self.params.get("seed", 0))
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """`params` without the seed: what `alphamill.training.parse_params` reads."""
+        return {name: value for name, value in self.params.items() if name != "seed"}
+
 
 class ModelVersion(BaseModel):
     """One version in the registry. `id` is '<name>-<version>', as the API shows it."""

@@ -46,6 +46,7 @@ class _Candidate:
     params: ModelParams
     run_id: str
     trials: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,10 @@ class _Lab:
     spec: PortfolioSpec
     ground: Ground
     dataset: Dataset
-    seed: int
 
-    def panel(self, params: ModelParams) -> pl.DataFrame:
+    def panel(self, params: ModelParams, seed: int) -> pl.DataFrame:
         """Out-of-sample forecasts of one configuration, refitted for every window."""
-        return walk_forward_forecasts(self.dataset, params, evaluation_windows(self.dataset), self.seed)
+        return walk_forward_forecasts(self.dataset, params, evaluation_windows(self.dataset), seed)
 
     def momentum(self, panel: pl.DataFrame) -> pl.DataFrame:
         """12-1 momentum on the model's days, with the same labels."""
@@ -116,10 +116,9 @@ def backtest_model(
             data_version(bars_version),
         ),
         load_dataset(settings, training_version, bars_version, horizon_bars),
-        seed,
     )
     folder = run_folder(settings, run_id)
-    chosen = _Candidate(settings.model_name, parse_params(json.loads(params)), run_id, trials)
+    chosen = _Candidate(settings.model_name, parse_params(json.loads(params)), run_id, trials, seed)
     summary = _evaluate(lab, folder, chosen, _champion(folder))
     earned, rank_ic = summary.performance, summary.forecast.rank_ic.mean
     finish("evaluate", f"RankIC {rank_ic or 0:+.3f}, Sharpe {earned.sharpe or 0:.2f}")
@@ -127,7 +126,8 @@ def backtest_model(
 
 
 def _evaluate(lab: _Lab, folder: Path, chosen: _Candidate, champion: _Candidate | None) -> EvaluationSummary:
-    panel, linear = lab.panel(chosen.params), lab.panel(ModelParams(architecture=LINEAR))
+    panel = lab.panel(chosen.params, chosen.seed)
+    linear = lab.panel(ModelParams(architecture=LINEAR), chosen.seed)
     panels = {LINEAR: linear, MOMENTUM: lab.momentum(panel)}
     names, twins = lab.dataset.features, baseline_specs(lab.spec)
     jobs = {
@@ -137,7 +137,7 @@ def _evaluate(lab: _Lab, folder: Path, chosen: _Candidate, champion: _Candidate 
         MOMENTUM: BacktestJob(twins[MOMENTUM], panels[MOMENTUM], (MOMENTUM_FEATURE,)),
     }
     if champion:
-        facing = lab.panel(champion.params)
+        facing = lab.panel(champion.params, champion.seed)
         jobs[CHAMPION] = BacktestJob(lab.spec, facing, names)
     runs = run_backtests(lab.ground, jobs)
     if champion:
@@ -151,12 +151,14 @@ def _evaluate(lab: _Lab, folder: Path, chosen: _Candidate, champion: _Candidate 
 
 
 def _champion(folder: Path) -> _Candidate | None:
-    """The champion's configuration; it is measured on the same windows, so that the gate compares like with like."""
+    """The champion's configuration and seed, measured on the same windows, so that the gate compares like with like.
+
+    Another seed would be another model: it moves a Sharpe ratio by tenths.
+    """
     if not (folder / CHAMPION).exists():
         return None
     card = ModelVersion.model_validate_json((folder / CHAMPION).read_text()).card
-    params = parse_params({name: value for name, value in card.params.items() if name != "seed"})
-    return _Candidate(card.name, params, card.run_id, card.trials)
+    return _Candidate(card.name, parse_params(card.configuration), card.run_id, card.trials, card.seed)
 
 
 def _keep(folder: Path, panel: pl.DataFrame, runs: Mapping[str, BacktestRun]) -> None:

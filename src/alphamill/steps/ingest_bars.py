@@ -6,7 +6,7 @@ import polars as pl
 
 from alphamill.adapters.delta import write_frame
 from alphamill.bootstrap import bar_store, market_feed, portfolios, table_uri
-from alphamill.errors import DataUnfit
+from alphamill.errors import DataUnfit, InvalidInput
 from alphamill.ingestion import normalise
 from alphamill.settings import Settings
 from alphamill.steps.step import begin, finish
@@ -21,7 +21,7 @@ def ingest_bars(feed: str, until: str = "") -> int:
     """
     settings = begin("ingest", f"reading {feed}")
     source = market_feed(feed)
-    raw = source.read(until=dt.date.fromisoformat(until) if until else None)
+    raw = source.read(until=_session(until) if until else None)
     if raw.is_empty():
         raise DataUnfit(f"the feed {feed!r} has no bars.", field="feed", remedy="Check the folder and the dates.")
     calendar = portfolios(settings)[0].universe.calendar
@@ -29,6 +29,15 @@ def ingest_bars(feed: str, until: str = "") -> int:
     version = _land(settings, bars.sort("symbol", "ts"))
     finish("ingest", f"{bars.height:,} bars of {bars['symbol'].n_unique()} symbols")
     return version
+
+
+def _session(until: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(until)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{until!r} is no date: {error}.", field="until", remedy="Write it as YYYY-MM-DD."
+        ) from error
 
 
 def _land(settings: Settings, bars: pl.DataFrame) -> int:

@@ -1,5 +1,6 @@
 """What a person sees: help without weight, errors without tracebacks, a ledger one can read and stop."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from alphamill.cli import stages
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import Order
 from alphamill.domain.portfolios import load_portfolio
-from alphamill.errors import AlphamillError, InvalidConfig, NotFound, StoreUnavailable
+from alphamill.errors import AlphamillError, InvalidConfig, InvalidInput, NotFound, StoreUnavailable
 from alphamill.evaluation.gate import GateVerdict
 from alphamill.settings import load_settings
 from alphamill.testing.decisions import sample_spec
@@ -23,6 +24,7 @@ COMMANDS = [
     ["demo"], ["ingest"], ["features"], ["train"], ["pipeline", "compile"], ["serve", "forecaster"],
     ["serve", "controller"], ["backtest"], ["replay"], ["explain"], ["portfolio", "status"], ["portfolio", "halt"],
     ["portfolio", "reduce"], ["portfolio", "resume"], ["portfolio", "orders"], ["doctor"],
+    ["check", "lookahead"],
 ]  # fmt: skip
 
 
@@ -128,6 +130,18 @@ def test_explain_goes_back_from_the_order_to_the_data(filled_order: Order) -> No
 def test_explain_of_an_unknown_order_is_not_found(filled_order: Order) -> None:
     with pytest.raises(NotFound, match=r"ord_nothing.*`alphamill portfolio orders`"):
         invoke("explain", "ord_nothing")
+
+
+def test_ingest_says_what_it_accepted_and_refuses_a_date_that_is_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(__file__).parents[3] / "examples" / "own_data"
+    monkeypatch.setenv("ALPHAMILL_PORTFOLIOS", json.dumps([str(folder.with_suffix(".yaml"))]))
+    text = invoke("ingest", "--feed", str(folder))
+    assert "accepted, 0 quarantined" in text
+    assert "bars version 0" in text
+    with pytest.raises(InvalidInput, match="YYYY-MM-DD"):
+        invoke("ingest", "--feed", str(folder), "--until", "2020-13-01")
 
 
 def test_train_repeats_what_the_gate_said(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ class FolderFeed:
 
     def _files(self) -> list[Path]:
         if not self.folder.is_dir():
-            raise InvalidConfig(f"{self.folder} is no folder.", field="folder")
+            raise InvalidConfig(
+                f"{self.folder} is no folder.", field="folder", remedy="Name one with bar files, or 'sample'."
+            )
         files = sorted(path for path in self.folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
         if not files:
             raise InvalidConfig(
