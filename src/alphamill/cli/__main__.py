@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from alphamill.cli import demo, doctor, explain, pipeline, portfolio, serve, stages, trading
+from alphamill.cli import check, demo, doctor, explain, pipeline, portfolio, serve, stages, trading
 from alphamill.cli.console import show_error
 from alphamill.cli.parent import exit_with_parent
 from alphamill.errors import AlphamillError
@@ -30,6 +30,7 @@ stages.register(app)
 trading.register(app)
 explain.register(app)
 doctor.register(app)
+app.add_typer(check.app, name="check")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(serve.app, name="serve")
 app.add_typer(portfolio.app, name="portfolio")

@@ -1,0 +1,104 @@
+"""`alphamill check`: the promises, proved on your data."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alphamill.cli.runtime import PortfolioFile, settings_with
+from alphamill.cli.stages import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from alphamill.evaluation.lookahead import Finding
+    from alphamill.steps.lookahead_controls import Outcome
+
+app = typer.Typer(help="Prove that nothing looks ahead.", no_args_is_help=True)
+
+Cuts = Annotated[int, typer.Option("--cuts", "-n", min=2, help="At how many times history is cut.")]
+CheckSeed = Annotated[int, typer.Option("--seed", help="Seed of cuts, of the prices put after them, and of fits.")]
+
+
+@app.callback()
+def group() -> None:
+    """Prove that nothing looks ahead."""
+
+
+@app.command()
+def lookahead(
+    feed: Feed = "sample",
+    cuts: Cuts = 24,
+    seed: CheckSeed = 0,
+    portfolio: PortfolioFile = None,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Check the check: planted leaks must be caught, clean twins must pass.")
+    ] = False,
+) -> None:
+    """Recompute features, labels, fits, decisions and fills on truncated and on perturbed history, and compare.
+
+    Each feature, your own included, each label, scaling statistic, forecast, signal, target weight and order must
+    be the same, to the last bit, whatever the bars after it are. Exit code 1 when one is not.
+    """
+    from alphamill.cli.console import out
+
+    settings = settings_with(portfolio)
+    if controls:
+        from alphamill.steps.lookahead_controls import run_controls
+
+        outcomes = run_controls(seed)
+        out().print(controls_table(outcomes))
+        holds = all(outcome.caught and outcome.passes for outcome in outcomes)
+    else:
+        from alphamill.bootstrap import portfolios
+        from alphamill.steps.check_lookahead import check_lookahead, feed_bars
+
+        spec = portfolios(settings)[0]
+        bars = feed_bars(feed, spec.universe.calendar)
+        with out().status("checking") as status:
+            findings = check_lookahead(
+                settings, spec, bars, cuts=cuts, seed=seed, tell=lambda what: status.update(f"checking {what}")
+            )
+        out().print(findings_table(findings))
+        out().print(verdict(findings))
+        holds = all(finding.holds for finding in findings)
+    if not holds:
+        raise typer.Exit(1)
+
+
+def findings_table(findings: "Sequence[Finding]") -> "Table":
+    from rich.table import Table
+
+    table = Table(title="The same values with and without later bars")
+    for name in ("what", "name"):
+        table.add_column(name, no_wrap=True)
+    for name in ("cuts", "compared", "differing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("worst difference")
+    for f in findings:
+        worst = str(f.worst) if f.worst else "" if f.compared else "nothing to compare"
+        colour = "green" if f.holds else "red"
+        table.add_row(f.kind, f.name, str(f.cuts or ""), f"{f.compared:,}", f"[{colour}]{f.differing:,}[/]", worst)
+    return table
+
+
+def verdict(findings: "Sequence[Finding]") -> str:
+    compared, differing = sum(f.compared for f in findings), sum(f.differing for f in findings)
+    empty = [f"{f.kind} {f.name}" for f in findings if not f.compared]
+    if differing:
+        return f"[red]look-ahead[/]: {differing:,} of {compared:,} values differ"
+    if empty:
+        return f"[red]not proved[/]: nothing to compare for {', '.join(empty)}; give a longer history"
+    return f"[green]no look-ahead[/]: {compared:,} values compared, 0 differ"
+
+
+def controls_table(outcomes: "Sequence[Outcome]") -> "Table":
+    from rich.table import Table
+
+    table = Table("planted leak", "leak", "clean twin", "what gave it away", title="The check, checked")
+    for o in outcomes:
+        caught = "[green]caught[/]" if o.caught else "[red]MISSED[/]"
+        passes = "[green]passes[/]" if o.passes else "[red]REFUSED[/]"
+        table.add_row(o.name, caught, passes, o.worst)
+    return table
