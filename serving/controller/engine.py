@@ -31,6 +31,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._bus_started = False
+        self._stopping = False
 
     async def start(self) -> None:
         """Recover, join the bus, start ticking. A bus that is down is joined later; a bad ledger stops the start."""
@@ -42,10 +43,11 @@ class Engine:
 
     async def stop(self) -> None:
         """Finish the work in hand, then leave the bus."""
+        self._stopping = True
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            # Not cancelled: its thread would go on without it, over connections that are being closed.
+            await self._task
         if self._bus_started:
             with contextlib.suppress(EventBusUnavailable):
                 await self._bus.stop()
@@ -60,10 +62,13 @@ class Engine:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_SECS)
             self._wake.clear()
+            if self._stopping:
+                return
+            # Apart from the rest: what keeps one portfolio from being halted must not keep bars from being merged.
+            await self._guarded(lambda: asyncio.to_thread(self._live.enforce_states))
             await self._guarded(self._tick)
 
     async def _tick(self) -> None:
-        await asyncio.to_thread(self._live.enforce_states)
         if not self._bus_started:
             await self._join_bus()
         for event in await asyncio.to_thread(self._live.close_sessions):

@@ -185,9 +185,16 @@ class LiveTrading:
 
     def enforce_states(self) -> None:
         """Cancel what a halt or a reduction forbids, and finish what was committed but not sent."""
+        failed: Exception | None = None
         with self._lock:
             for controller in self._loop.controllers:
-                controller.send_committed(partial(self._loop.late, controller))
+                try:
+                    controller.send_committed(partial(self._loop.late, controller))
+                except Exception as error:
+                    log.error("state not enforced", portfolio=controller.spec.name, error=repr(error))
+                    failed = failed or error
+        if failed is not None:
+            raise failed
 
     def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
         """Set a manual target for one portfolio (the first one if None); see `PortfolioController.update_target`."""

@@ -1,11 +1,14 @@
 """What goes wrong between two lines: a missing bar, a halt in the middle, a crash, a changed portfolio file."""
 
+import asyncio
 import datetime as dt
+import threading
 from dataclasses import replace
 from decimal import Decimal
 
 import polars as pl
 import pytest
+from prometheus_client import CollectorRegistry
 
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.decisions import TradingState
@@ -13,7 +16,10 @@ from alphamill.domain.orders import OrderStatus
 from alphamill.domain.portfolios import Universe
 from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar, StoreUnavailable
 from alphamill.execution import reconcile
+from alphamill.monitoring import Metrics
 from alphamill.testing.clock import ManualClock
+from alphamill.testing.event_bus import InMemoryEventBus
+from serving.controller.engine import Engine
 
 
 def _unavailable(*args: object, **kwargs: object) -> None:
@@ -315,3 +321,47 @@ def test_a_broker_that_is_down_is_told_of_once_an_order(system, monkeypatch: pyt
         system.live.enforce_states()
     told = [title for title, _ in system.notifier.sent if "could not be cancelled" in title]
     assert len(told) == len(system.ledger.orders("demo"))
+
+
+def test_a_state_that_cannot_be_enforced_in_one_portfolio_is_enforced_in_the_other(
+    parts, make_live, ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = make_live(parts, others=("second",))
+    live.accept(ahead[0].select(RAW_BAR_SCHEMA.names()))
+    live.close_sessions()
+    live.process()
+    for name in ("demo", "second"):
+        live.set_state(name, TradingState.HALTED, "news")
+    monkeypatch.setattr(live.controller("demo"), "send_committed", _unavailable)
+    with pytest.raises(StoreUnavailable):
+        live.enforce_states()
+    assert {o.status for o in parts["ledger"].orders("second")} == {OrderStatus.CANCELLED}
+
+
+def test_an_engine_that_is_stopped_finishes_the_decision_in_hand(system, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    forecast = system.forecaster.forecast
+
+    def slow(snapshots):  # type: ignore[no-untyped-def]
+        asked.set()
+        assert answer.wait(20)
+        return forecast(snapshots)
+
+    monkeypatch.setattr(system.forecaster, "forecast", slow)
+
+    async def stop_while_deciding() -> None:
+        engine = Engine(system.live, InMemoryEventBus(), Metrics(CollectorRegistry()))
+        monkeypatch.setattr(engine, "_publish", lambda message: asyncio.sleep(0))  # so that the tick decides
+        await engine.start()
+        system.post(system.ahead[0])
+        engine.wake()
+        assert await asyncio.to_thread(asked.wait, 20)
+        stopping = asyncio.create_task(engine.stop())
+        done, _ = await asyncio.wait([stopping], timeout=0.2)
+        assert not done
+        answer.set()
+        await stopping
+
+    asyncio.run(stop_while_deciding())
+    assert system.last_decision().decided_at == system.ahead[0]["ts"][0]
+    assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.ACCEPTED}
