@@ -180,3 +180,27 @@ def test_killed_driver_leaves_neither_process_nor_folder_behind() -> None:
         time.sleep(0.05)
     assert session.parent.name.startswith("ray-")
     assert not session.parent.exists()
+
+
+def test_process_that_ray_had_just_started_dies_with_the_driver_too(tmp_path: Path) -> None:
+    folder = tmp_path / "ray-x"
+    folder.mkdir()
+    hang = [sys.executable, "-c", "import time; time.sleep(600)"]
+    script = """
+        import os, signal, sys
+        from alphamill.adapters.ray_session import _mourned
+        with _mourned(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    with subprocess.Popen([*hang, f"--temp-dir={folder}"]) as started, subprocess.Popen(hang) as other:
+        try:
+            subprocess.run([sys.executable, "-c", textwrap.dedent(script), folder], check=False, timeout=30)
+            assert started.wait(20) == -signal.SIGKILL
+            assert other.poll() is None
+        finally:
+            started.kill()
+            other.kill()
+    deadline = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists()

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alphamill.embedded.watch import descendants
@@ -26,9 +26,21 @@ _ENVIRONMENT = {
 
 _OBJECT_STORE_BYTES = 200 * 1024**2
 
-#: A shell that waits for a line. An end of file instead means that the driver died without a word: then Ray's
-#: own processes are ended, which follow the driver only in part (its agents hang on for a minute).
-_MOURNER = 'read -r line && exit 0; kill -9 "$@" 2>/dev/null; rm -rf "$0"'
+#: A shell that reads process ids until the line `done`. An end of file instead means that the driver died without a
+#: word: then Ray's own processes are ended, which follow the driver only in part (its agents and workers that were
+#: just starting hang on for a minute): those it was told of, and those whose command line names Ray's folder.
+_MOURNER = """
+exec 2>/dev/null
+while read -r line; do
+  [ "$line" = done ] && exit 0
+  pids="$pids $line"
+done
+kill -9 $pids
+for process in /proc/[0-9]*; do
+  [ "$process" != "/proc/$$" ] && grep -qF "$0" "$process/cmdline" && kill -9 "${process#/proc/}"
+done
+for again in 1 2 3 4 5; do rm -rf "$0" && exit 0; sleep 1; done
+"""
 
 
 @contextlib.contextmanager
@@ -62,36 +74,43 @@ def ray_session(address: str | None, cpus: int) -> Iterator[None]:
 def _local(cpus: int) -> Iterator[None]:
     import ray
 
-    before = set(descendants(os.getpid()))
     # Unix socket paths are short of room, so the folder goes straight under /tmp.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if Path("/tmp").is_dir() else None)
     try:
-        ray.init(
-            include_dashboard=False,
-            num_cpus=cpus,
-            num_gpus=0,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            _temp_dir=folder,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-        )
-        with _mourned(folder, sorted(set(descendants(os.getpid())) - before)):
+        with _mourned(folder) as tell, contextlib.ExitStack() as stack:
+            before = set(descendants(os.getpid()))
+            stack.callback(ray.shutdown)
+            ray.init(
+                include_dashboard=False,
+                num_cpus=cpus,
+                num_gpus=0,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=folder,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+            )
+            tell(sorted(set(descendants(os.getpid())) - before))
             yield
     finally:
-        ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _mourned(folder: str, pids: list[int]) -> Iterator[None]:
-    """While the block runs, the death of this process is followed by that of `pids` and the loss of `folder`."""
-    command = ["/bin/sh", "-c", _MOURNER, folder, *map(str, pids)]
-    mourner = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+def _mourned(folder: str) -> Iterator[Callable[[list[int]], object]]:
+    """While the block runs, the death of this process is followed by that of Ray's and the loss of `folder`.
+
+    Yields a function that takes the ids of processes whose command line does not name `folder`.
+    """
+    mourner = subprocess.Popen(
+        ["/bin/sh", "-c", _MOURNER, folder], stdin=subprocess.PIPE, start_new_session=True, text=True, bufsize=1
+    )
+    assert mourner.stdin is not None
+    pipe = mourner.stdin
     try:
-        yield
+        yield lambda pids: pipe.write("".join(f"{pid}\n" for pid in pids))
     finally:
         with contextlib.suppress(BrokenPipeError):
-            mourner.communicate(b"done\n", timeout=10)
+            mourner.communicate("done\n", timeout=10)
 
 
 @contextlib.contextmanager
