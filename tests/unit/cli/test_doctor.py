@@ -34,6 +34,14 @@ def test_every_check_of_this_environment_passes(settings: Settings) -> None:
     assert all(found.remedy for found in findings.values() if found.health is not Health.OK)
 
 
+def test_a_misspelt_setting_is_named_with_its_neighbour(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPHAMILL_HOEM", "/data")
+    found = checks.variable_names(settings)
+    assert found.health is Health.ERROR
+    assert "ALPHAMILL_HOEM" in found.detail
+    assert found.remedy == "Did you mean ALPHAMILL_HOME?"
+
+
 def test_running_redis_is_found(redis_url: str) -> None:
     assert checks.redis_reachable(Settings(redis_url=redis_url)).health is Health.OK
 
