@@ -57,10 +57,12 @@ class StageProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
-        self._show_new()
-        if self._live is not None:
-            self._live.stop()
+        try:
+            self._thread.join()
+            self._show_new()
+        finally:  # a second Ctrl-C must not leave the terminal without its cursor
+            if self._live is not None:
+                self._live.stop()
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_SECS):

@@ -69,6 +69,9 @@ _BREAKERS: Final[dict[str, Callable[[_Row], st.SearchStrategy[dict[str, Any]]]]]
     ),
     "BAD_FACTOR": lambda _: st.floats(-10.0, 0.0).map(lambda value: {"price_factor": value}),
     "NEGATIVE_VOLUME": lambda _: st.floats(-1e9, -1e-3).map(lambda value: {"volume": value}),
+    "NOT_BELIEVABLE": lambda _: st.sampled_from(
+        [{"high": 1.1e12}, {"volume": 1.1e18}, {"price_factor": 9e-7}, {"price_factor": 1.1e6}]
+    ),
     "OHLC_INCONSISTENT": lambda row: st.sampled_from(({"high": row["low"] * 0.99}, {"low": row["high"] * 1.01})),
     "FUTURE_BAR": lambda _: st.just({"session": dt.date(2024, 7, 1), "ts": dt.datetime(2024, 7, 1, 20, tzinfo=dt.UTC)}),
     "OUTSIDE_CALENDAR": lambda _: st.just(

@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from alphamill.domain.bars import BAR_KEY, BAR_VALUES
+from alphamill.validation.rules import MIN_FACTOR
 
 #: Same key, same values: harmless. Same key, other values: the newer row replaces this one.
 REPEATED: Final = "REPEATED_BAR"
@@ -68,7 +69,9 @@ def carry_factors(accepted: pl.DataFrame, quarantined: pl.DataFrame) -> tuple[pl
     ordered = accepted.sort(BAR_KEY)
     factor = pl.col("price_factor")
     lost = (
-        quarantined.filter(factor.is_finite() & (factor > 0) & (factor != 1.0) & pl.col("session").is_not_null())
+        quarantined.filter(
+            factor.is_between(MIN_FACTOR, 1 / MIN_FACTOR) & (factor != 1.0) & pl.col("session").is_not_null()
+        )
         .unique(["symbol", "session"], keep="last")
         .join(accepted, on=["symbol", "session"], how="anti")
         .select("symbol", "session", pl.col("price_factor").alias("_lost"))

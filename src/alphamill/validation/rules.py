@@ -10,6 +10,10 @@ import polars as pl
 from alphamill.domain.naming import SYMBOL
 
 _PRICES: Final = ("open", "high", "low", "close")
+#: Beyond any market. Cash amounts, squares and products of values within stay exact or at least finite.
+MAX_PRICE: Final = 1e12
+MAX_VOLUME: Final = 1e18
+MIN_FACTOR: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,12 @@ def _positive_factor(_: Context) -> Mapping[str, pl.Expr]:
     return {"price_factor": pl.col("price_factor") <= 0}
 
 
+def _believable(_: Context) -> Mapping[str, pl.Expr]:
+    prices = {name: pl.col(name) > MAX_PRICE for name in _PRICES}
+    factor = ~pl.col("price_factor").is_between(MIN_FACTOR, 1 / MIN_FACTOR)
+    return prices | {"volume": pl.col("volume") > MAX_VOLUME, "price_factor": factor}
+
+
 def _non_negative_volume(_: Context) -> Mapping[str, pl.Expr]:
     return {"volume": pl.col("volume") < 0}
 
@@ -102,6 +112,12 @@ ROW_RULES: Final = (
     Rule("positive_prices", "NOT_POSITIVE", "prices are above zero", _positive_prices),
     Rule("positive_factor", "BAD_FACTOR", "the price factor is above zero", _positive_factor),
     Rule("non_negative_volume", "NEGATIVE_VOLUME", "volume is not negative", _non_negative_volume),
+    Rule(
+        "believable",
+        "NOT_BELIEVABLE",
+        f"prices <= {MAX_PRICE:g}, volume <= {MAX_VOLUME:g}, factor >= {MIN_FACTOR:g}",
+        _believable,
+    ),
     Rule("ohlc_consistent", "OHLC_INCONSISTENT", "low <= open, close <= high", _ohlc_consistent),
     Rule("not_in_future", "FUTURE_BAR", "the session has closed", _not_in_future),
     Rule("inside_calendar", "OUTSIDE_CALENDAR", "the calendar covers the date", _inside_calendar),

@@ -79,3 +79,15 @@ def test_on_a_terminal_every_stage_has_a_line(path: Path) -> None:
         report_progress("train", 1, 2, "trial 1")
     assert all(stage in text.getvalue() for stage in STAGES)
     assert "trial 1" in text.getvalue()
+
+
+def test_second_interrupt_leaves_the_terminal_with_its_cursor(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    shown = StageProgress(path, console=Console(file=text, width=100, force_terminal=True))
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), shown:
+        monkeypatch.setattr(shown, "_show_new", interrupted)
+    assert text.getvalue().rindex("\x1b[?25h") > text.getvalue().rindex("\x1b[?25l")

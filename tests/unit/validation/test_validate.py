@@ -120,6 +120,12 @@ def test_a_split_on_the_last_bar_is_quarantined_with_it(market: pl.DataFrame) ->
     assert (result.splits.height, result.corrections["carry_factor"]) == (0, 0)
 
 
+def test_a_factor_beyond_belief_goes_with_its_bar(market: pl.DataFrame) -> None:
+    result = judged(change(market, 5, price_factor=1e300))
+    assert result.quarantined["reason"].to_list() == ["NOT_BELIEVABLE"]
+    assert (result.accepted["price_factor"].max(), result.corrections["carry_factor"]) == (1.0, 0)
+
+
 def test_gaps_are_runs_of_sessions_between_a_symbols_own_bars(market: pl.DataFrame) -> None:
     days = market["session"][:30]
     holed = market.filter(
