@@ -61,6 +61,8 @@ def lookahead(
                 settings, spec, bars, cuts=cuts, seed=seed, tell=lambda what: status.update(f"checking {what}")
             )
         out().print(findings_table(findings))
+        if any(finding.worst for finding in findings):
+            out().print(differences_table(findings))
         out().print(verdict(findings))
         holds = all(finding.holds for finding in findings)
     if not holds:
@@ -75,11 +77,20 @@ def findings_table(findings: "Sequence[Finding]") -> "Table":
         table.add_column(name, no_wrap=True)
     for name in ("cuts", "compared", "differing"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("worst difference")
     for f in findings:
-        worst = str(f.worst) if f.worst else "" if f.compared else "nothing to compare"
         colour = "green" if f.holds else "red"
-        table.add_row(f.kind, f.name, str(f.cuts or ""), f"{f.compared:,}", f"[{colour}]{f.differing:,}[/]", worst)
+        table.add_row(f.kind, f.name, str(f.cuts or ""), f"{f.compared:,}", f"[{colour}]{f.differing:,}[/]")
+    return table
+
+
+def differences_table(findings: "Sequence[Finding]") -> "Table":
+    """The worst difference of each line that does not hold, with symbol and time, whole in 80 columns."""
+    from rich.table import Table
+
+    table = Table("what", "name", "worst difference", title="What looks ahead")
+    for f in findings:
+        if f.worst:
+            table.add_row(f.kind, f.name, str(f.worst))
     return table
 
 

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from alphamill.cli import __main__ as cli
+from alphamill.cli.check import verdict
 from alphamill.domain.history import BarHistory
 from alphamill.domain.portfolios import PortfolioSpec, Universe
 from alphamill.evaluation.lookahead import Finding, Probe, check_probe
@@ -176,9 +177,18 @@ def test_command_ends_with_one_on_an_own_feature_that_looks_ahead(
     code, text = invoke(["--feed", feed, "--portfolio", portfolio, "--cuts", "2"], monkeypatch)
     assert code == 1
     assert "look-ahead:" in text
-    row = next(line for line in text.splitlines() if "peek" in line and "feature" in line)
+    told = text[text.index("What looks ahead") :]
+    row = next(line for line in told.splitlines() if "peek" in line and "feature" in line)
     assert "SYN00" in row
     assert "with later bars" in row
+    assert "ret_1 " not in told
+
+
+def test_nothing_to_compare_is_no_proof() -> None:
+    findings = [Finding("feature", "ret_1", 2, 10, 0), Finding("feature", "momentum_12_1", 2, 0, 0)]
+    assert "not proved" in verdict(findings)
+    assert "feature momentum_12_1" in verdict(findings)
+    assert not all(finding.holds for finding in findings)
 
 
 @pytest.mark.parametrize(("caught", "expected"), [(True, 0), (False, 1)])
