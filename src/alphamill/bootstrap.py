@@ -6,11 +6,13 @@ Adapters are imported inside the functions: asking for the ledger must not load 
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from alphamill.domain.calendars import session_open
 from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
 from alphamill.errors import InvalidConfig
 from alphamill.ports import (
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from alphamill.domain.history import BarHistory
     from alphamill.evaluation.backtest import BacktestParts
     from alphamill.monitoring import Metrics
+
+#: Merged bars are in the bars table; the journal keeps those of a month, to see what came in and when.
+JOURNAL_SESSIONS = 21
 
 
 def market_feed(name: str) -> MarketFeed:
@@ -170,6 +175,7 @@ def controller_parts(settings: Settings) -> ControllerParts:
     metrics = Metrics(CollectorRegistry())
     books, asks = ledger(settings), forecaster(settings)
     tells, journal = notifier(settings, metrics.notification_failures.inc), SqlBarJournal(settings.ledger_url)
+    journal.prune(JOURNAL_SESSIONS)
     brokers = [paper_broker(settings, spec) for spec in specs]
     store, history = feature_store(settings), BarHistory()
     controllers = [
@@ -213,7 +219,8 @@ def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
     from alphamill.adapters.brokers.paper_store import SqlPaperStore
 
     books = SqlPaperStore(f"sqlite:///{settings.home.resolve() / f'paper_broker_{spec.name}.db'}")
-    return PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, store=books)
+    opens = partial(session_open, spec.universe.calendar)
+    return PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, store=books, session_open=opens)
 
 
 def refresh_online(store: FeatureStore) -> "FeatureRefresh":
@@ -253,7 +260,8 @@ def backtest_parts(
     from alphamill.evaluation.backtest import BacktestParts
 
     clock, books = BarClock(), SqlLedger(ledger_url)
-    broker = PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd})
+    opens = partial(session_open, spec.universe.calendar)
+    broker = PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, session_open=opens)
     return BacktestParts(
         features=FeatureTable(feature_rows, clock),
         forecaster=asks,

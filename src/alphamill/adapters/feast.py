@@ -1,7 +1,8 @@
 """`FeatureStore` on Feast: Parquet offline, Redis online.
 
-Importing Feast takes seconds, so it happens at first use. The store is for one thread at a time;
-several processes may read and write online at once, but only one should `apply` or `materialize`.
+Importing Feast takes seconds, so it happens at first use. Threads take turns online: Feast's client keeps
+state between calls, and the controller reads for a decision and for its readiness at once. Several
+processes may read and write online at once, but only one should `apply` or `materialize`.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import datetime as dt
 import io
 import math
 import runpy
+import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +54,7 @@ class FeastFeatureStore:
             "ALPHAMILL_REDIS": connection_string(redis_url, timeout_secs),
         }
         self._declared: tuple[str, ...] = ()
+        self._turn = threading.RLock()
 
     def apply(self) -> tuple[str, ...]:
         """Declare all features registered in this process; their names, as the online store has them.
@@ -116,8 +119,9 @@ class FeastFeatureStore:
         Rows without any value are left out. Not atomic between processes: of two writers at the
         same moment the later one wins.
         """
-        rows = check_rows(rows, self._features())
-        self._write(self._to_write(rows.group_by("symbol").agg(pl.all().sort_by("ts").last())))
+        with self._turn:
+            rows = check_rows(rows, self._features())
+            self._write(self._to_write(rows.group_by("symbol").agg(pl.all().sort_by("ts").last())))
 
     def read_online(self, symbols: Sequence[str], features: Sequence[str]) -> dict[str, FeatureSnapshot]:
         """Snapshots by symbol; a symbol without a row or with a null among `features` is absent.
@@ -129,8 +133,10 @@ class FeastFeatureStore:
         StoreUnavailable
             Redis does not answer. It is asked again at the next call.
         """
+        with self._turn:
+            rows = self._read(symbols, features)
         snapshots = {}
-        for symbol, (ts, values) in self._read(symbols, features).items():
+        for symbol, (ts, values) in rows.items():
             if all(value is not None for value in values.values()):
                 snapshots[symbol] = FeatureSnapshot(symbol, ts, values)  # type: ignore[arg-type]
         return snapshots

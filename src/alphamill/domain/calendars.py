@@ -76,6 +76,21 @@ def next_open(calendar: str, close: dt.datetime) -> dt.datetime:
     return opens[after]  # type: ignore[no-any-return]
 
 
+def session_open(calendar: str, session: dt.date) -> dt.datetime:
+    """When a session opens, UTC.
+
+    Raises
+    ------
+    InvalidConfig
+        The code is unknown, or the day is no session of the calendar.
+    """
+    days = sessions(calendar)
+    at = days["session"].search_sorted(session)
+    if at == len(days) or days["session"][at] != session:
+        raise InvalidConfig(f"{session} is no session of calendar {calendar!r}.", field="calendar")
+    return days["open_ts"][at]  # type: ignore[no-any-return]
+
+
 def sessions_between(calendar: str, start: dt.date, until: dt.date) -> pl.DataFrame:
     """The rows of `sessions` with start <= session <= until."""
     return sessions(calendar).filter(pl.col("session").is_between(start, until))

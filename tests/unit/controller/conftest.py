@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from alphamill.controller.lateness import lateness
 from alphamill.controller.live import LiveTrading
 from alphamill.controller.loop import TradingLoop
 from alphamill.domain.bars import RAW_BAR_SCHEMA
+from alphamill.domain.calendars import session_open
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.history import BarHistory
 from alphamill.domain.portfolios import PortfolioSpec, Sizing, Universe
@@ -80,7 +82,8 @@ class System:
 
 
 def _broker(spec: PortfolioSpec, name: str) -> PaperBroker:
-    return PaperBroker(spec.broker, initial_cash={name: spec.initial_cash_usd})
+    opens = partial(session_open, spec.universe.calendar)
+    return PaperBroker(spec.broker, initial_cash={name: spec.initial_cash_usd}, session_open=opens)
 
 
 @pytest.fixture
@@ -140,7 +143,7 @@ def parts(market: pl.DataFrame, spec: PortfolioSpec, signature: ModelSignature, 
         "journal": InMemoryBarJournal(),
         "features": InMemoryFeatureStore(tuple(feature.name for feature in registered())),
         "forecaster": ConstantForecaster(signature, mean=MEANS, std=0.04),
-        "broker": PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}),
+        "broker": _broker(spec, spec.name),
         "ledger": InMemoryLedger(),
         "notifier": InMemoryNotifier(),
     }

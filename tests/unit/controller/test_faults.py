@@ -5,20 +5,26 @@ import datetime as dt
 import threading
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alphamill.adapters.sql import SqlBarJournal
+from alphamill.bootstrap import JOURNAL_SESSIONS, controller_parts
 from alphamill.domain.bars import RAW_BAR_SCHEMA
+from alphamill.domain.calendars import next_open
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import OrderStatus
 from alphamill.domain.portfolios import Universe
 from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar, StoreUnavailable
 from alphamill.execution import reconcile
 from alphamill.monitoring import Metrics
+from alphamill.settings import Settings
 from alphamill.testing.clock import ManualClock
 from alphamill.testing.event_bus import InMemoryEventBus
+from alphamill.testing.model_registry import InMemoryModelRegistry
 from serving.controller.engine import Engine
 
 
@@ -365,3 +371,25 @@ def test_an_engine_that_is_stopped_finishes_the_decision_in_hand(system, monkeyp
     asyncio.run(stop_while_deciding())
     assert system.last_decision().decided_at == system.ahead[0]["ts"][0]
     assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.ACCEPTED}
+
+
+def test_a_fill_carries_the_time_of_its_open(system) -> None:
+    for session in system.ahead[:2]:
+        system.run(session)
+    opened = next_open("XNYS", system.ahead[0]["ts"][0])
+    assert {fill.filled_at for fill in system.ledger.fills("demo")} == {opened}
+
+
+def test_a_start_prunes_what_the_journal_no_longer_needs(
+    tmp_path: Path, market: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alphamill.bootstrap.model_registry", lambda settings: InMemoryModelRegistry())
+    settings = Settings(home=tmp_path)
+    journal = SqlBarJournal(settings.ledger_url)
+    journal.append(market)
+    journal.mark_merged(market)
+    parts = controller_parts(settings)
+    parts.close()
+    kept = market["session"].n_unique() - JOURNAL_SESSIONS
+    assert journal.prune(0) == market.filter(pl.col("session") >= market["session"].unique().sort()[kept]).height
+    journal.close()
