@@ -3,12 +3,14 @@
 An adapter is chosen by a URL or a kind here, never by asking which runtime this is.
 """
 
+import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from alphamill.errors import InvalidConfig
 from alphamill.extensions import load_extensions
@@ -92,9 +94,16 @@ def load_settings() -> Settings:
     """
     try:
         settings = Settings()
+    except SettingsError as error:
+        found = re.search(r'field "(\w+)"', str(error))
+        name = f"ALPHAMILL_{found.group(1).upper()}" if found else "ALPHAMILL_*"
+        remedy = 'Lists are JSON, for example ["one", "two"]; docs/settings.md has them all.'
+        raise InvalidConfig(f"{name} is not JSON (got {os.environ.get(name)!r}).", field=name, remedy=remedy) from error
     except ValidationError as error:
         first = error.errors()[0]
         name = "ALPHAMILL_" + "_".join(str(part) for part in first["loc"][:1]).upper()
-        raise InvalidConfig(f"{name}: {first['msg']} (got {first['input']!r}).", field=name) from error
+        raise InvalidConfig(
+            f"{name}: {first['msg']} (got {first['input']!r}).", field=name, remedy="See docs/settings.md."
+        ) from error
     load_extensions(settings.extensions)
     return settings

@@ -18,7 +18,7 @@ def forecaster(
         typer.Option("--model-dir", help="A folder with model.onnx and card.json, instead of the registry."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the v2 REST protocol.")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the v2 REST protocol.")] = 8080,
 ) -> None:
     """Serve a model over the v2 inference protocol."""
     from alphamill.bootstrap import model_registry
