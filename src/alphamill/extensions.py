@@ -34,8 +34,10 @@ def _load(name: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     """A file is known under its stem from then on, so that it is imported once only."""
-    if path.stem in sys.modules:
-        return sys.modules[path.stem]
+    if known := sys.modules.get(path.stem):
+        if Path(getattr(known, "__file__", None) or "").resolve() == path.resolve():
+            return known
+        raise ImportError(f"a module {path.stem!r} is there already, give the file another name")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"{path} is no Python file")

@@ -50,3 +50,10 @@ def test_a_rule_that_nobody_registered_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="nobodys") as raised:
         default_rules(spec)
     assert raised.value.field == "risk.own_rules"
+
+
+def test_a_file_called_like_a_loaded_module_is_refused_not_mistaken_for_it(tmp_path: Path) -> None:
+    own = tmp_path / "json.py"
+    own.write_text("loaded = True\n")
+    with pytest.raises(InvalidConfig, match="another name"):
+        load_extensions([str(own)])
