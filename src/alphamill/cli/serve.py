@@ -22,9 +22,11 @@ def forecaster(
 ) -> None:
     """Serve a model over the v2 inference protocol."""
     from alphamill.bootstrap import model_registry
+    from alphamill.embedded.children import require_free
     from alphamill.settings import load_settings
     from serving.forecaster.__main__ import main
 
+    require_free(host, port, "--port")
     settings = load_settings()
     version = "unregistered"
     if model_dir is None:
@@ -46,9 +48,11 @@ def controller(
     """
     from alphamill.bootstrap import model_registry, model_server
     from alphamill.cli.console import out
+    from alphamill.embedded.children import require_free
     from serving.controller.__main__ import main
 
     given = settings_with(portfolio)
+    require_free(given.controller_host, given.controller_port, "ALPHAMILL_CONTROLLER_PORT")
     with services(given) as settings:
         if settings is not given:
             version = model_registry(settings).get(settings.model_name, model)

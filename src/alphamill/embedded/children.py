@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from alphamill.embedded import environment, guard
-from alphamill.errors import Unavailable
+from alphamill.errors import Conflict, Unavailable
 
 POLL_SECS: Final = 0.02
 LOG_TAIL_LINES: Final = 20
@@ -166,3 +166,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def require_free(host: str, port: int, field: str) -> None:
+    """`Conflict` naming the setting or option `field` when something listens there already.
+
+    Asked before a server starts, because a server binds last: by then it would have begun to work.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            remedy = f"Free it, or choose another with {field}."
+            raise Conflict(f"{host}:{port} cannot be listened on: {error}.", field=field, remedy=remedy) from error
