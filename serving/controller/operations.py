@@ -29,7 +29,10 @@ def alive() -> dict[str, str]:
 
 @router.get("/readyz", responses=PROBLEMS, summary="Can it trade")
 def ready(parts: WithParts) -> dict[str, str]:
-    """The ledger opens, the online store and the forecaster answer; 503 names what does not."""
+    """The ledger opens, the online store and the forecaster answer; 503 names what does not.
+
+    `home` says whose controller this is: whoever starts one must not take another's for it.
+    """
     for spec in parts.live.specs:
         parts.ledger.load(spec)
     signature = parts.forecaster.signature()
@@ -39,7 +42,8 @@ def ready(parts: WithParts) -> dict[str, str]:
         raise ForecasterUnavailable(
             f"{deployment.model_id} at {deployment.url} is {deployment.status}.", remedy="Deploy it again."
         )
-    return {"status": "ready", "model": f"{signature.name}-{signature.version}"}
+    home = str(parts.settings.home.resolve())
+    return {"status": "ready", "model": f"{signature.name}-{signature.version}", "home": home}
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

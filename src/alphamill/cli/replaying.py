@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -46,7 +47,7 @@ def start_controller(runtime: Runtime) -> tuple[Child, str]:
     env = {"ALPHAMILL_CLOCK": "bars", "ALPHAMILL_CONTROLLER_PORT": str(port)}
     child = runtime.start("controller", [sys.executable, "-m", "serving.controller"], env=env)
     url = f"http://{settings.controller_host}:{port}"
-    children.wait_ready(child, lambda: _ready(url), timeout_secs=READY_SECS)
+    children.wait_ready(child, lambda: is_ready(url, runtime.home), timeout_secs=READY_SECS)
     return child, url
 
 
@@ -60,10 +61,15 @@ def _is_free(host: str, port: int) -> bool:
         return True
 
 
-def _ready(url: str) -> bool:
+def is_ready(url: str, home: Path) -> bool:
+    """Whether the controller of this home answers and can trade.
+
+    Another's may have taken the port since it was found free: bars sent there would be traded in its books.
+    """
     try:
-        return httpx.get(f"{url}/readyz", timeout=10).status_code == 200
-    except httpx.HTTPError:
+        answer = httpx.get(f"{url}/readyz", timeout=10)
+        return answer.status_code == 200 and answer.json().get("home") == str(home)
+    except (httpx.HTTPError, ValueError):
         return False
 
 

@@ -250,6 +250,7 @@ def test_unknown_paths_and_names_are_problems_too(client) -> None:
 def test_health_readiness_and_metrics(client, system) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json()["model"] == "forecaster-1"
+    assert client.get("/readyz").json()["home"] == str(Settings().home.resolve())
     system.features.available = False
     assert client.get("/readyz").json()["code"] == "STORE_UNAVAILABLE"
     system.features.available = True
