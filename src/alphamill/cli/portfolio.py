@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Show a portfolio, halt it, let it only reduce, or resume it.", no_args_is_help=True)
 
+#: Columns of a terminal that has room for the reasons of orders.
+WIDE = 110
+
 Name = Annotated[str | None, typer.Option("--portfolio", "-p", help="Name of the portfolio; default: the only one.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in the ledger.")]
 
@@ -44,7 +47,8 @@ def orders(
 
     settings = load_settings()
     name = find_portfolio(settings, portfolio).name
-    out().print(orders_table(_existing(settings.ledger_url, name).reader.orders(name)[-last:]))
+    console, found = out(), _existing(settings.ledger_url, name).reader.orders(name)[-last:]
+    console.print(orders_table(found, why=console.width >= WIDE))
 
 
 @app.command()
@@ -92,16 +96,17 @@ def _existing(url: str, portfolio: str) -> "SqlLedger":
     return SqlLedger(url)
 
 
-def orders_table(orders: "Sequence[Order]") -> "Table":
+def orders_table(orders: "Sequence[Order]", *, why: bool) -> "Table":
+    """One line an order; without `why` it fits 80 columns, and `alphamill explain` says the reason."""
     from rich.table import Table
 
     table = Table()
-    for name in ("decided", "order", "what", "status", "why"):
+    for name in ("decided", "order", "what", "status", *(("why",) if why else ())):
         # Half an id is of no use to `alphamill explain`.
         table.add_column(name, no_wrap=name != "why", min_width=10 if name == "decided" else None)
     for o in orders:
         what = f"{o.side.value} {o.quantity:f} {o.symbol}"
-        table.add_row(f"{o.decided_at:%Y-%m-%d}", o.id, what, o.status.value, o.reason)
+        table.add_row(f"{o.decided_at:%Y-%m-%d}", o.id, what, o.status.value, *((o.reason,) if why else ()))
     return table
 
 

@@ -106,6 +106,15 @@ def test_orders_are_listed_with_their_ids_and_reasons(filled_order: Order) -> No
         assert words in text
 
 
+def test_an_order_is_one_whole_line_in_80_columns(filled_order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (line,) = [line for line in invoke("portfolio", "orders").splitlines() if filled_order.id in line]
+    assert "buy 40 IBM" in line
+    assert "filled" in line
+    assert "…" not in line
+    assert len(invoke("portfolio", "orders").splitlines()) == 5
+
+
 def test_explain_goes_back_from_the_order_to_the_data(filled_order: Order) -> None:
     text = invoke("explain", filled_order.id)
     for words in (
