@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from alphamill import __version__
 from alphamill.bootstrap import ControllerParts, controller_parts
@@ -36,7 +37,7 @@ def create_app(settings: Settings, make: Callable[[Settings], ControllerParts] =
         await engine.stop()
         made.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Alphamill controller",
         version=__version__,
         summary="Bars in, decisions and orders out; every order explained.",

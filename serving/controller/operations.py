@@ -7,11 +7,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import TypeAdapter
 
 from alphamill.domain.ledger import OrderTrail
-from alphamill.errors import ForecasterUnavailable
+from alphamill.errors import ForecasterUnavailable, Unavailable
 from serving.controller.deps import WithParts
 from serving.controller.problems import PROBLEMS
 
 router = APIRouter(tags=["operations"])
+
+#: A session is processed within a tick or two; one that waits so long never will be without help.
+STUCK_SECS = 60.0
 
 
 @router.get("/api/orders/{order_id}", responses=PROBLEMS, summary="Explain an order")
@@ -29,7 +32,7 @@ def alive() -> dict[str, str]:
 
 @router.get("/readyz", responses=PROBLEMS, summary="Can it trade")
 def ready(parts: WithParts) -> dict[str, str]:
-    """The ledger opens, the online store and the forecaster answer; 503 names what does not.
+    """The ledger opens, the online store and the forecaster answer, no session waits; 503 names what is wrong.
 
     `home` says whose controller this is: whoever starts one must not take another's for it.
     """
@@ -41,6 +44,11 @@ def ready(parts: WithParts) -> dict[str, str]:
     if deployment.status != "deployed":
         raise ForecasterUnavailable(
             f"{deployment.model_id} at {deployment.url} is {deployment.status}.", remedy="Deploy it again."
+        )
+    if parts.live.behind_secs > STUCK_SECS:
+        raise Unavailable(
+            f"a closed session has been waiting for {parts.live.behind_secs:.0f} s: every round fails.",
+            remedy="The controller's log says why.",
         )
     home = str(parts.settings.home.resolve())
     return {"status": "ready", "model": f"{signature.name}-{signature.version}", "home": home}

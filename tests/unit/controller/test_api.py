@@ -254,12 +254,22 @@ def test_health_readiness_and_metrics(client, system) -> None:
     system.features.available = False
     assert client.get("/readyz").json()["code"] == "STORE_UNAVAILABLE"
     system.features.available = True
+    system.live._merged_at = time.monotonic() - 61
+    assert "every round fails" in client.get("/readyz").json()["detail"]
+    system.live._merged_at = None
     assert [p["name"] for p in client.get("/api/portfolios").json()] == ["demo"]
     post_session(client, system.ahead[0])
     wait_decided(client, system.ahead[0])
     text = client.get("/metrics").text
     assert 'alphamill_bars_received_total{source="api"} 3.0' in text
     assert 'alphamill_portfolio_state{portfolio="demo",state="ACTIVE"} 1.0' in text
+
+
+def test_the_api_page_needs_nothing_from_another_network(client) -> None:
+    page = client.get("/docs").text
+    assert "swagger" in page.lower()
+    assert "http://" not in page
+    assert "https://" not in page
 
 
 def test_every_contract_call_has_an_example_in_the_openapi(client) -> None:
