@@ -95,6 +95,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     command = [sys.executable, "-m", "alphamill.cli", "demo", "--keep", "--feed", str(folder / "feed")]
     command += ["--sessions", str(TRADED), "--trials", "2", "--portfolio", str(folder / "portfolio.yaml")]
     environ = {**os.environ, "ALPHAMILL_HOME": str(folder / "home"), "COLUMNS": "200"}
+    environ["ALPHAMILL_EXIT_WITH_PARENT"] = str(os.getpid())  # a killed test run leaves no demo behind
     with output.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environ, start_new_session=True)
     home = folder / "home" / "demo"
