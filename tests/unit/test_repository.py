@@ -44,7 +44,7 @@ def test_no_tracked_file_names_a_machine_or_a_registry(pattern: re.Pattern[str])
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("text", ["/home/me/data", 'open("/work/x")', "cd /root/y"])
+@pytest.mark.parametrize("text", ["/home/me/data", 'open("/home/x")', "cd /root/y"])
 def test_the_machine_path_pattern_sees_one(text: str) -> None:
     assert MACHINE_PATH.search(text)
 
