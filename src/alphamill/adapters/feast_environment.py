@@ -1,12 +1,12 @@
 """What feature_repo/ reads from the environment, and how it gets there."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from alphamill.embedded import environment as environ
 from alphamill.errors import InvalidConfig
 
 _LOCK: Final = threading.Lock()
@@ -44,14 +44,5 @@ def connection_string(redis_url: str, timeout_secs: float) -> str:
 @contextlib.contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
     """Set variables for a moment; one caller at a time."""
-    with _LOCK:
-        before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+    with _LOCK, environ.variables(variables):
+        yield

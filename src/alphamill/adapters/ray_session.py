@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from alphamill.embedded import environment
 from alphamill.embedded.watch import descendants
 
 #: Set while Ray runs: no usage reports over the network, no tables on stdout, no result files per trial; Ctrl-C
@@ -54,7 +55,7 @@ def ray_session(address: str | None, cpus: int) -> Iterator[None]:
         file behind, however the block or this process ends, SIGKILL included. It is tied to the calling thread:
         enter from one that outlives the block. Inside another session nothing is started.
     """
-    with _environment():
+    with environment.variables(_ENVIRONMENT):
         import ray
 
         if ray.is_initialized():
@@ -111,17 +112,3 @@ def _mourned(folder: str) -> Iterator[Callable[[list[int]], object]]:
     finally:
         with contextlib.suppress(BrokenPipeError):
             mourner.communicate("done\n", timeout=10)
-
-
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

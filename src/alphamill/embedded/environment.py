@@ -3,6 +3,9 @@
 Written here once. `HOME` and `REDIS_URL` are fields of `alphamill.settings.Settings` as well.
 """
 
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,3 +27,18 @@ def log_file(home: Path, name: str) -> Path:
 
 #: Below `run_dir`: one file per deployed inference service.
 DEPLOYMENTS: Final = "deployments"
+
+
+@contextlib.contextmanager
+def variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the length of a block and put the old values back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -64,9 +64,11 @@ class Runtime:
             if self._fresh:
                 self._clear()
             undo.enter_context(_terminate_as_interrupt())
-            undo.enter_context(_environ({environment.HOME: str(self.home), environment.RUNTIME_TOKEN: token}))
+            undo.enter_context(
+                environment.variables({environment.HOME: str(self.home), environment.RUNTIME_TOKEN: token})
+            )
             _, url = redis.start(self.home)
-            undo.enter_context(_environ({environment.REDIS_URL: url}))
+            undo.enter_context(environment.variables({environment.REDIS_URL: url}))
             self.settings = self._given.model_copy(update={"home": self.home, "redis_url": url})
             self._undo = undo.pop_all()
         return self
@@ -142,21 +144,6 @@ class Runtime:
             _OWNED.discard(self.home)
             self._lock.close()
             self._lock = None
-
-
-@contextlib.contextmanager
-def _environ(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables and put the old values back."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager
