@@ -34,7 +34,7 @@ def wanted() -> str:
     """Hash of everything that decides what belongs into .venv; tool settings in pyproject do not."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     parts = {key: project[key] for key in ("build-system", "project")} | {"hatch": project["tool"]["hatch"]}
-    text = json.dumps(parts, sort_keys=True) + LOCK.read_text() + UV + str(ROOT)
+    text = json.dumps(parts, sort_keys=True) + LOCK.read_text() + UV + EXTRAS + str(ROOT)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
