@@ -1,6 +1,6 @@
 # The logic lives in scripts/ and in the package. $$PPID is make itself: whatever dies, nothing stays behind.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-.PHONY: demo test lint clean setup
+.PHONY: demo test lint bench clean setup
 
 demo:  ## set up, then market data to orders; KEEP=1 leaves the services up
 	@ALPHAMILL_EXIT_WITH_PARENT=$$PPID bash scripts/demo.sh $(if $(KEEP),--keep) $(ARGS)
@@ -10,6 +10,9 @@ test:  ## set up, then every test, with coverage
 
 lint:  ## style, types, import contracts, lock
 	@ALPHAMILL_EXIT_WITH_PARENT=$$PPID bash scripts/lint.sh
+
+bench:  ## set up, then every figure of docs/benchmarks.md; ARGS="features" for some
+	@ALPHAMILL_EXIT_WITH_PARENT=$$PPID bash scripts/bench.sh $(ARGS)
 
 setup:
 	@ALPHAMILL_EXIT_WITH_PARENT=$$PPID bash scripts/setup.sh
