@@ -7,11 +7,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from alphamill.adapters.brokers.paper import PaperBroker
 from alphamill.adapters.clock import BarClock
 from alphamill.adapters.delta import DeltaBarStore
-from alphamill.bootstrap import bar_door, refresh_online
+from alphamill.bootstrap import ControllerParts, bar_door, refresh_online
 from alphamill.controller.controller import PortfolioController
 from alphamill.controller.lateness import lateness
 from alphamill.controller.live import LiveTrading
@@ -22,14 +24,20 @@ from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.history import BarHistory
 from alphamill.domain.portfolios import PortfolioSpec, Sizing, Universe
 from alphamill.features import MODEL_FEATURES, registered
+from alphamill.monitoring import Metrics
 from alphamill.ports import Clock
+from alphamill.settings import Settings
 from alphamill.testing.bar_store import InMemoryBarStore
+from alphamill.testing.event_bus import InMemoryEventBus
 from alphamill.testing.feature_store import InMemoryFeatureStore
 from alphamill.testing.forecaster import ConstantForecaster
 from alphamill.testing.journal import InMemoryBarJournal
 from alphamill.testing.ledger import InMemoryLedger
 from alphamill.testing.market import synthetic_market
+from alphamill.testing.model_registry import InMemoryModelRegistry
+from alphamill.testing.model_server import InProcessModelServer
 from alphamill.testing.notifier import InMemoryNotifier
+from serving.controller.app import create_app
 
 SYMBOLS = ("SYN000", "SYN001", "SYN002")
 HISTORY = 150
@@ -158,3 +166,36 @@ def ahead(market: pl.DataFrame) -> list[pl.DataFrame]:
 @pytest.fixture
 def system(parts, make_live, spec, ahead) -> System:  # type: ignore[no-untyped-def]
     return System(spec=spec, live=make_live(parts), ahead=ahead, **parts)
+
+
+@pytest.fixture
+def bus() -> InMemoryEventBus:
+    return InMemoryEventBus()
+
+
+@pytest.fixture
+def models(tmp_path, model_factory) -> tuple[InMemoryModelRegistry, InProcessModelServer]:  # type: ignore[no-untyped-def]
+    registry = InMemoryModelRegistry()
+    for bias in (0.0, 0.1):
+        card = model_factory(tmp_path / f"model-{bias}", bias=bias)
+        version = registry.register(tmp_path / f"model-{bias}", card)
+    server = InProcessModelServer(registry, tmp_path / "served")
+    server.deploy(version, "forecaster")
+    return registry, server
+
+
+@pytest.fixture
+def app(system, bus, models) -> FastAPI:  # type: ignore[no-untyped-def]
+    """The controller's application over the system in memory."""
+    registry, server = models
+    parts = ControllerParts(
+        live=system.live,
+        bus=bus,
+        ledger=system.ledger,
+        features=system.features,
+        forecaster=system.forecaster,
+        registry=registry,
+        model_server=server,
+        metrics=Metrics(CollectorRegistry()),
+    )
+    return create_app(Settings(), lambda settings: parts)

@@ -6,50 +6,15 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
-from prometheus_client import CollectorRegistry
 
-from alphamill.bootstrap import ControllerParts
 from alphamill.features import MODEL_FEATURES
-from alphamill.monitoring import Metrics
 from alphamill.settings import Settings
-from alphamill.testing.event_bus import InMemoryEventBus
-from alphamill.testing.model_registry import InMemoryModelRegistry
-from alphamill.testing.model_server import InProcessModelServer
-from serving.controller.app import create_app
 
 DEADLINE_SECS = 20.0
 
 
 @pytest.fixture
-def bus() -> InMemoryEventBus:
-    return InMemoryEventBus()
-
-
-@pytest.fixture
-def models(tmp_path, model_factory) -> tuple[InMemoryModelRegistry, InProcessModelServer]:
-    registry = InMemoryModelRegistry()
-    for bias in (0.0, 0.1):
-        card = model_factory(tmp_path / f"model-{bias}", bias=bias)
-        version = registry.register(tmp_path / f"model-{bias}", card)
-    server = InProcessModelServer(registry, tmp_path / "served")
-    server.deploy(version, "forecaster")
-    return registry, server
-
-
-@pytest.fixture
-def client(system, bus, models) -> Iterator[TestClient]:
-    registry, server = models
-    parts = ControllerParts(
-        live=system.live,
-        bus=bus,
-        ledger=system.ledger,
-        features=system.features,
-        forecaster=system.forecaster,
-        registry=registry,
-        model_server=server,
-        metrics=Metrics(CollectorRegistry()),
-    )
-    app = create_app(Settings(), lambda settings: parts)
+def client(app) -> Iterator[TestClient]:
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
