@@ -1,4 +1,7 @@
-"""A synthetic market whose truth is known: bars like real ones, and a signal of exact strength."""
+"""A synthetic market whose truth is known: bars like real ones, and a signal of exact strength.
+
+What a model can make of that signal follows in closed form: see `alphamill.testing.known_ic`.
+"""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -16,8 +19,8 @@ FIRST_SESSION: Final = dt.date(2005, 1, 3)
 #: Daily volatility of log returns, and how much of their variance falls between open and close.
 _DAILY_VOL: Final = 0.015
 _INTRADAY: Final = 0.7
-#: One standard deviation of the signal moves log volume by so much.
-_VOLUME_PER_SIGNAL: Final = 0.3
+#: One standard deviation of the signal moves the volume by so much of its mean.
+_VOLUME_PER_SIGNAL: Final = 0.1
 
 _Array = npt.NDArray[np.float64]
 
@@ -45,10 +48,11 @@ def market_with_signal(
     """A geometric walk per symbol, moved by a signal that anyone can see in the volume.
 
     The signal s(t) is standard normal, independent over time and symbols, and known at the close of
-    t: log volume is a constant plus 0.3 s(t). The log return from open t+1 to open t+2 is
+    t: volume is 2 million times 1 + 0.1 s(t). The log return from open t+1 to open t+2 is
     vol * (b s(t) + sqrt(1 - b^2) e). A forward return over h bars sums h of them, of which one holds
     s(t); so the correlation of s(t) with it is b / sqrt(h), and b = signal_ic * sqrt(h) gives the
     wanted IC. Derived for log returns; for simple ones it differs by less than 1 % of itself.
+    Names do not move together, and nothing but the volume says anything about later returns.
 
     Parameters
     ----------
@@ -108,7 +112,7 @@ def _prices(rng: np.random.Generator, signal: _Array, strength: float) -> dict[s
         "high": np.maximum(opens, closes) * np.exp(reach[0]),
         "low": np.minimum(opens, closes) * np.exp(-reach[1]),
         "close": closes,
-        "volume": np.round(np.exp(np.log(2e6) + _VOLUME_PER_SIGNAL * signal)),
+        "volume": np.round(2e6 * (1.0 + _VOLUME_PER_SIGNAL * signal)),
     }
 
 
