@@ -137,7 +137,7 @@ def test_every_refusal_is_documented_and_no_other() -> None:
 
 
 def test_every_risk_code_is_documented_and_no_other() -> None:
-    given = codes_in("risk/rule.py", "risk/order_rules.py", "risk/target_rules.py")
+    given = codes_in("risk/rule.py", "risk/order_rules.py", "risk/target_rules.py", "risk/exit_rules.py")
     assert documented("What a risk rule said") == given
 
 

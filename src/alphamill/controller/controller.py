@@ -201,7 +201,7 @@ class PortfolioController:
         fills: Sequence[Fill] = (),
     ) -> PortfolioRecord:
         nav = NavPoint(market.ts, account.nav(market.prices), account.cash_usd)
-        positions = tuple(account.positions.values())
+        positions = tuple(account.marked(market.prices).positions.values())
         self._ledger.settle(
             Settlement(record.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav)
         )

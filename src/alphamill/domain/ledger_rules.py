@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 
+from alphamill.domain.decimal_column import DecimalColumn
 from alphamill.domain.decisions import Decision
 from alphamill.domain.ledger import Settlement
 from alphamill.domain.orders import Order, OrderStatus
@@ -22,7 +23,8 @@ def check_decision(decision: Decision) -> None:
     """
     require_zone("decided_at", decision.decided_at)
     _require_money("nav_usd", (decision.nav_usd,))
-    _require_money("prices", decision.prices.values())
+    if not isinstance(decision.prices, DecimalColumn):  # that is finite, and its decimals are made when read
+        _require_money("prices", decision.prices.values())
     for snapshot in decision.snapshots:
         require_zone(f"snapshots.{snapshot.symbol}.ts", snapshot.ts)
         _require_finite(f"snapshots.{snapshot.symbol}", snapshot.values)
@@ -47,7 +49,8 @@ def check_settlement(settlement: Settlement) -> None:
         require_zone(f"fills.{fill.id}.filled_at", fill.filled_at)
         _require_money(f"fills.{fill.id}", (fill.quantity, fill.price, fill.commission_usd))
     for position in settlement.positions:
-        _require_money(f"positions.{position.symbol}", (position.quantity, position.average_price))
+        best = () if position.extreme_price is None else (position.extreme_price,)
+        _require_money(f"positions.{position.symbol}", (position.quantity, position.average_price, *best))
     if len({p.symbol for p in settlement.positions}) != len(settlement.positions):
         raise InvalidInput("one symbol is held twice.", field="positions", remedy="Add up positions per symbol.")
     if settlement.nav is not None:

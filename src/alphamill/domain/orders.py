@@ -85,8 +85,23 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Signed quantity and its average entry price (raw, before commission)."""
+    """Signed quantity and its average entry price (raw, before commission).
+
+    `extreme_price` is the most favourable raw close since the position was opened (or flipped): the highest of a long,
+    the lowest of a short one. None until the first settled close, and at brokers, which need not know it.
+    """
 
     symbol: str
     quantity: Decimal
     average_price: Decimal
+    extreme_price: Decimal | None = None
+
+    @property
+    def best_price(self) -> Decimal:
+        """`extreme_price`, or the average price where no close was settled yet."""
+        return self.average_price if self.extreme_price is None else self.extreme_price
+
+    def marked(self, close: Decimal) -> "Position":
+        """The position after a settled close."""
+        best = max(self.best_price, close) if self.quantity > 0 else min(self.best_price, close)
+        return self if best == self.extreme_price else replace(self, extreme_price=best)

@@ -70,7 +70,18 @@ class RiskLimits(_Frozen):
         description="REDUCING by drawdown ends after so many days, the peak counted anew; null: a person resumes.",
     )
     stop_loss_pct: float = Field(
-        default=20.0, gt=0, le=100, description="Below the average price a long position is closed."
+        default=20.0, gt=0, le=100, description="A close so much worse than the average price closes the position."
+    )
+    take_profit_pct: float | None = Field(
+        default=None,
+        gt=0,
+        description="A close so much better than the average price closes the position; null: no take-profit.",
+    )
+    trailing_stop_pct: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="A close so much worse than the best close since the entry closes the position; null: none.",
     )
     max_order_notional_usd: Decimal = Field(
         default=Decimal(100_000), gt=0, description="A larger order is denied; one that reduces is cut."

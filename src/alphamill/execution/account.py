@@ -1,7 +1,7 @@
 """Cash and positions: the one place where fills and corporate actions change them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from alphamill.domain.orders import Fill, Position
@@ -63,9 +63,17 @@ class Account:
         dividend = dividend_cash(position, dividend_factor(symbol, price_factor, split_factor), close)
         ratio = share_ratio(split_factor)
         in_lieu = Decimal(0)
+        if position.extreme_price is not None:
+            # The whole factor: what a split or a dividend does to the price is no move against the position.
+            extreme = round_average(position.extreme_price * to_decimal(price_factor))
+            position = replace(position, extreme_price=extreme)
         if ratio != 1:
             position, in_lieu = split_position(position, ratio, close)
         return self._replace(position, self.cash_usd + dividend + in_lieu)
+
+    def marked(self, prices: Mapping[str, Decimal]) -> "Account":
+        """The book after a settled close: each position remembers its most favourable raw close."""
+        return Account(self.cash_usd, {s: p.marked(prices[s]) if s in prices else p for s, p in self.positions.items()})
 
     def nav(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Cash plus positions at raw `prices`.
@@ -96,6 +104,6 @@ def _moved(before: Position | None, fill: Fill) -> Position:
     quantity = before.quantity + change
     if before.quantity * change > 0:
         cost = before.quantity * before.average_price + change * fill.price
-        return Position(fill.symbol, quantity, round_average(cost / quantity))
+        return replace(before, quantity=quantity, average_price=round_average(cost / quantity))
     flipped = quantity * before.quantity < 0
-    return Position(fill.symbol, quantity, fill.price if flipped else before.average_price)
+    return Position(fill.symbol, quantity, fill.price) if flipped else replace(before, quantity=quantity)

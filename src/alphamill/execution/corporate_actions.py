@@ -1,6 +1,7 @@
 """What a split and a dividend do to a position: its value stays, its form changes."""
 
 import math
+from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from typing import Final
@@ -75,7 +76,7 @@ def split_position(position: Position, ratio: Fraction, previous_close: Decimal)
     quantity = exact.to_integral_value(rounding=ROUND_DOWN) if whole else exact
     adjusted = previous_close * ratio.denominator / ratio.numerator
     average = round_average(position.average_price * ratio.denominator / ratio.numerator)
-    return Position(position.symbol, quantity, average), round_cash((exact - quantity) * adjusted)
+    return replace(position, quantity=quantity, average_price=average), round_cash((exact - quantity) * adjusted)
 
 
 def split_quantity(quantity: Decimal, ratio: Fraction) -> Decimal:

@@ -6,6 +6,7 @@ from typing import Final
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.risk.context import RiskContext
+from alphamill.risk.exit_rules import StopLoss, TakeProfit, TrailingStop
 from alphamill.risk.order_rules import (
     BuyingPower,
     MaxOrderNotional,
@@ -15,7 +16,7 @@ from alphamill.risk.order_rules import (
     ValidNumbers,
 )
 from alphamill.risk.rule import OrderRule, Rules, TargetRule, build_own_rule
-from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight, StopLoss
+from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight
 
 #: How the reason of a state set by the drawdown rule begins; a person's reason is kept apart by it.
 BY_DRAWDOWN: Final = "rule max_drawdown"
@@ -24,8 +25,9 @@ BY_DRAWDOWN: Final = "rule max_drawdown"
 def default_rules(spec: PortfolioSpec) -> Rules:
     """Both families in the order they run, the portfolio's own rules in front.
 
-    The stop-loss is the last target rule, so that nothing softens it. Buying power is the last order
-    rule, so that it counts only sales that will be sent and shares cash among what may be bought.
+    Stop-loss, take-profit and trailing stop are the last target rules, so that nothing softens them. Buying
+    power is the last order rule, so that it counts only sales that will be sent and shares cash among what
+    may be bought.
     """
     sizing, risk, broker = spec.sizing, spec.risk, spec.broker
     targets: list[TargetRule] = [LongOnly()] if sizing.long_only else []
@@ -36,6 +38,10 @@ def default_rules(spec: PortfolioSpec) -> Rules:
         MaxDrawdown(risk.max_drawdown_pct),
         StopLoss(risk.stop_loss_pct),
     ]
+    if risk.take_profit_pct is not None:
+        targets.append(TakeProfit(risk.take_profit_pct))
+    if risk.trailing_stop_pct is not None:
+        targets.append(TrailingStop(risk.trailing_stop_pct))
     orders: list[OrderRule] = [
         ValidNumbers(),
         StateAllows(),

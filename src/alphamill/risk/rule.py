@@ -111,7 +111,7 @@ class Rules:
     orders: tuple[OrderRule, ...]
 
     def with_target(self, rule: TargetRule) -> "Rules":
-        """Add a rule of your own, in front: the stop-loss stays last."""
+        """Add a rule of your own, in front: the exit rules stay last."""
         return replace(self, targets=(rule, *self.targets))
 
     def with_order(self, rule: OrderRule) -> "Rules":

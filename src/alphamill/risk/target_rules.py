@@ -93,28 +93,6 @@ class MaxDrawdown(TargetRule):
         return after, [self.deny("*", "MAX_DRAWDOWN", f"{state}: exposure is only reduced")]
 
 
-@dataclass(frozen=True, slots=True)
-class StopLoss(TargetRule):
-    """A position `limit_pct` worse than its average price gets the target 0, also one without a target."""
-
-    limit_pct: float
-    name: ClassVar[str] = "stop_loss"
-
-    def apply(self, context: RiskContext, weights: Weights) -> tuple[Weights, list[RuleResult]]:
-        after, results = dict(weights), []
-        for symbol, position in context.positions.items():
-            price = context.prices.get(symbol)
-            if price is None or not price.is_finite() or price <= 0 or position.average_price <= 0:
-                continue
-            side = 1 if position.quantity > 0 else -1
-            loss_pct = float(side * (1 - price / position.average_price) * 100)
-            if position.quantity and loss_pct >= self.limit_pct:
-                after[symbol] = 0.0
-                detail = f"{price:f} is {loss_pct:.2f} % worse than the average {position.average_price:f}"
-                results.append(self.shrink(symbol, "STOP_LOSS", f"{detail} (limit {self.limit_pct:g} %); target 0"))
-        return after, results
-
-
 def no_larger(weight: float, current: float) -> float:
     """`weight` without what it adds to the exposure of `current`; through zero only the way to zero is kept."""
     if weight * current <= 0:

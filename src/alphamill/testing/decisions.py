@@ -62,7 +62,10 @@ def sample_settlement(decision: Decision, *, filled: bool = True) -> Settlement:
         orders=tuple(o.with_status(status, "as the broker said") for o in decision.orders),
         fills=fills if filled else (),
         cash_usd=cash,
-        positions=tuple(Position(o.symbol, _digits(rng, 10), _digits(rng, 100)) for o in decision.orders),
+        positions=tuple(
+            Position(o.symbol, _digits(rng, 10), _digits(rng, 100), rng.choice([None, _digits(rng, 100)]))
+            for o in decision.orders
+        ),
         nav=NavPoint(at, cash + _digits(rng, 50_000), cash),
     )
 

@@ -1,8 +1,10 @@
 """The migrations lead to exactly the tables, on SQLite and in PostgreSQL's dialect."""
 
 import io
+import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,11 @@ from alphamill.adapters.sql import LedgerReader, SqlBarJournal, SqlLedger, state
 from alphamill.adapters.sql.engine import Database
 from alphamill.adapters.sql.schema import HEAD, alembic_config, upgrade
 from alphamill.adapters.sql.tables import metadata
+from alphamill.domain.orders import Position
 from alphamill.errors import StoreUnavailable
 from alphamill.testing.decisions import sample_decision, sample_spec
 
+SPLIT = re.compile(r"[,\n]")
 MASTER = text("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite_%'")
 
 
@@ -45,9 +49,30 @@ def test_migrated_and_created_tables_have_the_same_definition(migrated: Database
 
 
 def _definitions(connection: Connection) -> dict[str, list[str]]:
-    """Lines of each CREATE statement, in any order: Alembic writes the constraints in another one."""
+    """Parts of each CREATE statement, in any order: Alembic writes constraints and later columns in another one."""
     rows = connection.execute(MASTER)
-    return {row.name: sorted(line.strip(" \t,") for line in row.sql.splitlines()) for row in rows}
+    return {row.name: sorted(filter(None, (part.strip(" \t()") for part in SPLIT.split(row.sql)))) for row in rows}
+
+
+def test_a_position_written_before_its_best_close_was_kept_has_none(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    database = Database(url)
+    with database.write() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO portfolios (name, spec, state, state_reason, cash_usd, nav_usd, peak_nav_usd, "
+                "model_version) VALUES ('demo', '{}', 'ACTIVE', '', '1', '1', '1', '')"
+            )
+        )
+        connection.execute(text("INSERT INTO positions VALUES ('demo', 'AAPL', '10', '125')"))
+    ledger = SqlLedger(url)
+    position = ledger.load(sample_spec()).positions["AAPL"]
+    ledger.close()
+    assert position == Position("AAPL", Decimal(10), Decimal(125), None)
+    assert position.best_price == 125
 
 
 def test_head_is_the_newest_revision() -> None:

@@ -112,3 +112,45 @@ def test_impossible_factor_is_refused(factors: tuple[float, float]) -> None:
 def test_factor_that_raises_earlier_prices_is_no_dividend() -> None:
     with pytest.raises(DataUnfit, match="above one"):
         holding("1", "1").apply_action("X", 1.5, 1.0, D(1))
+
+
+def marked(quantity: str, average: str, *closes: str) -> Account:
+    account = holding(quantity, average)
+    for close in closes:
+        account = account.marked({"X": D(close)})
+    return account
+
+
+@pytest.mark.parametrize(("quantity", "best"), [("10", "107"), ("-10", "96")])
+def test_the_most_favourable_close_is_the_highest_of_a_long_and_the_lowest_of_a_short(quantity: str, best: str) -> None:
+    assert marked(quantity, "100", "103", "107", "96", "101").positions["X"].extreme_price == D(best)
+
+
+@pytest.mark.parametrize(("quantity", "close"), [("10", "95"), ("-10", "105")])
+def test_a_position_that_lost_from_the_start_counts_from_its_average_price(quantity: str, close: str) -> None:
+    assert marked(quantity, "100", close).positions["X"].extreme_price == D(100)
+
+
+def test_the_most_favourable_close_outlives_adds_and_reductions_and_not_a_flip() -> None:
+    account = marked("10", "100", "120")
+    added = account.apply(fill_of("X", 10, "110")).positions["X"]
+    assert added == Position("X", D(20), D(105), D(120))
+    assert account.apply(fill_of("X", -4, "110")).positions["X"] == Position("X", D(6), D(100), D(120))
+    assert account.apply(fill_of("X", -15, "110")).positions["X"] == Position("X", D(-5), D(110))
+    closed = account.apply(fill_of("X", -10, "110"))
+    assert closed.apply(fill_of("X", 10, "90")).positions["X"] == Position("X", D(10), D(90))
+
+
+def test_a_split_and_a_dividend_move_the_most_favourable_close_like_the_price() -> None:
+    """2:1 from a best close of 120: 60. A dividend of 1 on a close of 100 has the factor 0.99: 118.80."""
+    split = marked("10", "100", "120").apply_action("X", 0.5, 0.5, D(110))
+    assert split.positions["X"] == Position("X", D(20), D(50), D(60))
+    paid = marked("10", "100", "120").apply_action("X", 0.99, 1.0, D(100))
+    assert paid.positions["X"] == Position("X", D(10), D(100), D("118.80"))
+    assert paid.cash_usd == D(10)
+    both = marked("-10", "100", "80").apply_action("X", 0.495, 0.5, D(100))
+    assert both.positions["X"] == Position("X", D(-20), D(50), D("39.60"))
+
+
+def test_a_symbol_without_a_price_keeps_its_mark() -> None:
+    assert marked("10", "100", "120").marked({}) == marked("10", "100", "120")

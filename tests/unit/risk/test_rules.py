@@ -12,8 +12,9 @@ from alphamill.domain.orders import Order, Position, order_id
 from alphamill.domain.portfolios import PortfolioSpec, RiskLimits, Universe
 from alphamill.errors import InvalidWeights
 from alphamill.risk import OrderRule, RiskContext, Rules, check_orders, check_targets, default_rules, next_state
+from alphamill.risk.exit_rules import ExitRule, StopLoss, TakeProfit, TrailingStop
 from alphamill.risk.order_rules import BuyingPower, MaxOrderNotional, MaxVolume, MinOrder, StateAllows, ValidNumbers
-from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight, StopLoss
+from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight
 from alphamill.testing.orders import close_of, market_order
 
 D = Decimal
@@ -101,6 +102,53 @@ def test_position_above_its_stop_keeps_its_target() -> None:
 
 def test_stop_closes_a_position_that_has_no_target() -> None:
     assert StopLoss(20).apply(context({"A": (10, 200)}), {})[0] == {"A": 0.0}
+
+
+@pytest.mark.parametrize(("quantity", "average"), [(10, 80), (-10, 125)])
+def test_position_at_its_profit_gets_target_zero_on_both_sides(quantity: int, average: int) -> None:
+    """Long from 80 to 100: + 25 %. Short from 125 to 100: + 20 %."""
+    held = context({"A": (quantity, average)})
+    reached = 25 if quantity > 0 else 20
+    weights, results = TakeProfit(reached).apply(held, {"A": 0.3, "B": 0.1})
+    assert weights == {"A": 0.0, "B": 0.1}
+    assert said(results) == [("A", Verdict.SHRINK, "TAKE_PROFIT")]
+    assert TakeProfit(reached + 0.01).apply(held, {"A": 0.3}) == ({"A": 0.3}, [])
+
+
+@pytest.mark.parametrize(("quantity", "best", "lost_pct"), [(10, 125, 20), (-10, 80, 25)])
+def test_position_that_gave_back_too_much_gets_target_zero_on_both_sides(
+    quantity: int, best: int, lost_pct: int
+) -> None:
+    """A long that closed at 125 lost 20 % of it at 100; a short that closed at 80 is 25 % above it at 100."""
+    held = replace(context(), positions={"A": Position("A", D(quantity), D(100), D(best))})
+    weights, results = TrailingStop(lost_pct).apply(held, {"A": 0.3})
+    assert weights == {"A": 0.0}
+    assert said(results) == [("A", Verdict.SHRINK, "TRAILING_STOP")]
+    assert TrailingStop(lost_pct + 0.01).apply(held, {"A": 0.3}) == ({"A": 0.3}, [])
+
+
+def test_trailing_stop_of_a_position_never_marked_counts_from_its_average_price() -> None:
+    held = context({"A": (10, 125)})
+    assert TrailingStop(20).apply(held, {})[0] == {"A": 0.0}
+    assert TrailingStop(20.5).apply(held, {})[0] == {}
+
+
+@pytest.mark.parametrize("rule", [StopLoss(1), TakeProfit(1), TrailingStop(1)])
+@pytest.mark.parametrize("price", [D("NaN"), D(0), D("-5"), D("Infinity"), None])
+def test_no_exit_is_made_at_a_price_that_is_none(rule: ExitRule, price: Decimal | None) -> None:
+    prices = {} if price is None else {"A": price}
+    assert rule.apply(context({"A": (10, 50), "B": (-10, 50)}, prices=prices), {"A": 0.3}) == ({"A": 0.3}, [])
+
+
+def test_exits_run_last_and_only_those_that_are_asked_for() -> None:
+    def last(**limits: float) -> list[str]:
+        rules = default_rules(SPEC.model_copy(update={"risk": RiskLimits(**limits)}))
+        return [rule.name for rule in rules.targets if isinstance(rule, ExitRule)]
+
+    assert last() == ["stop_loss"]
+    assert last(take_profit_pct=10, trailing_stop_pct=5) == ["stop_loss", "take_profit", "trailing_stop"]
+    rules = default_rules(SPEC.model_copy(update={"risk": RiskLimits(take_profit_pct=10, trailing_stop_pct=5)}))
+    assert [rule.name for rule in rules.targets[-3:]] == ["stop_loss", "take_profit", "trailing_stop"]
 
 
 @pytest.mark.parametrize("price", [D("NaN"), D(0), D("-5"), D("Infinity"), None])

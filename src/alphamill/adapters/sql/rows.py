@@ -131,7 +131,7 @@ def to_record(row: Row[Any], positions: Sequence[Row[Any]], open_orders: Sequenc
         state=TradingState(row.state),
         state_reason=row.state_reason,
         cash_usd=row.cash_usd,
-        positions={p.symbol: Position(p.symbol, p.quantity, p.average_price) for p in positions},
+        positions={p.symbol: Position(p.symbol, p.quantity, p.average_price, p.extreme_price) for p in positions},
         open_orders=tuple(to_order(order) for order in open_orders),
         nav_usd=row.nav_usd,
         peak_nav_usd=row.peak_nav_usd,

@@ -26,7 +26,13 @@ def _replace_positions(connection: Connection, settlement: Settlement) -> None:
     name = settlement.portfolio
     connection.execute(sql.DELETE_POSITIONS, {"of_portfolio": name})
     held = [
-        {"portfolio": name, "symbol": p.symbol, "quantity": p.quantity, "average_price": p.average_price}
+        {
+            "portfolio": name,
+            "symbol": p.symbol,
+            "quantity": p.quantity,
+            "average_price": p.average_price,
+            "extreme_price": p.extreme_price,
+        }
         for p in settlement.positions
         if p.quantity
     ]

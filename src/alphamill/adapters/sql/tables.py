@@ -102,6 +102,8 @@ positions = Table(
     Column("symbol", Text, primary_key=True),
     Column("quantity", ExactDecimal, nullable=False),
     Column("average_price", ExactDecimal, nullable=False),
+    # Null in rows written before it was kept: the average price counts.
+    Column("extreme_price", ExactDecimal),
 )
 
 nav_history = Table(
