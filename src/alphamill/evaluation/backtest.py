@@ -93,7 +93,7 @@ def run_backtest(
         raise DataUnfit(
             f"{known.height} bars before {start} and {ahead.height} from it on.", remedy="Choose another period."
         )
-    loop, controller = _wire(spec, known, parts)
+    loop, controller = wire(spec, known, parts)
     controller.open(market_at(loop.history, symbols, known["ts"].max(), data_version))  # type: ignore[arg-type]
     decisions: list[Decision] = []
     for session in ahead.partition_by("ts", maintain_order=True):
@@ -103,7 +103,8 @@ def run_backtest(
     return BacktestResult(tuple(points), tuple(decisions), tuple(orders), tuple(fills))
 
 
-def _wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[TradingLoop, PortfolioController]:
+def wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[TradingLoop, PortfolioController]:
+    """The loop of a backtest and its one controller, with the bars in `known` as history."""
     history = BarHistory.from_bars(known)
     controller = PortfolioController(
         spec,

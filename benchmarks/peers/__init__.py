@@ -1,0 +1,1 @@
+"""Other people's engines behind our types, to be held against ours."""
