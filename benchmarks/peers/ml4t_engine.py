@@ -7,9 +7,9 @@ when an order fills, at what price, what it costs, and what a stop does is the e
 How its options answer to ours:
 
 - `NEXT_BAR`: what is decided at a close fills at the next bar's open; exits first, as our sells.
-- `StopFillMode.NEXT_BAR_OPEN`: a stop that is hit closes the position at the next open, as ours. It looks at the bar's
-  low (high for a short), ours at the close, and never at the bar of the entry itself: bars whose lows and closes cross
-  a stop together compare.
+- `StopFillMode.NEXT_BAR_OPEN`: an exit that is hit closes the position at the next open, as ours. It looks at the low
+  and the high of the bar, ours at the close, and never at the bar of the entry itself: bars whose extremes and closes
+  cross a level together compare. A trailing stop follows the best close (`WaterMarkSource.CLOSE`), as ours.
 - margin: `skip_cash_validation`, since our margin account asks for no collateral. Without margin: a cash account.
 - It knows no splits, no dividends and no delisting.
 """
@@ -98,16 +98,21 @@ def toward_zero(quantity: float, step: float) -> float:
 
 
 def _position_rules(spec: PortfolioSpec) -> Any:
-    """The stops of the portfolio; a stop-loss of 100 % stands for none."""
-    from ml4t.backtest.risk import RuleChain, StopLoss
+    """The exits of the portfolio, in the order ours run; a stop-loss of 100 % stands for none."""
+    from ml4t.backtest.risk import RuleChain, StopLoss, TakeProfit, TrailingStop
 
-    rules = [StopLoss(spec.risk.stop_loss_pct / 100)] if spec.risk.stop_loss_pct < 100 else []
+    risk = spec.risk
+    rules: list[Any] = [StopLoss(risk.stop_loss_pct / 100)] if risk.stop_loss_pct < 100 else []
+    if risk.take_profit_pct is not None:
+        rules.append(TakeProfit(risk.take_profit_pct / 100))
+    if risk.trailing_stop_pct is not None:
+        rules.append(TrailingStop(risk.trailing_stop_pct / 100))
     return RuleChain(rules) if rules else None
 
 
 def _config(spec: PortfolioSpec) -> Any:
     from ml4t.backtest import BacktestConfig, ExecutionMode
-    from ml4t.backtest.config import CommissionType, ShareType, SlippageType
+    from ml4t.backtest.config import CommissionType, ShareType, SlippageType, WaterMarkSource
     from ml4t.backtest.types import StopFillMode
 
     broker = spec.broker
@@ -115,6 +120,7 @@ def _config(spec: PortfolioSpec) -> Any:
         initial_cash=float(spec.initial_cash_usd),
         execution_mode=ExecutionMode.NEXT_BAR,
         stop_fill_mode=StopFillMode.NEXT_BAR_OPEN,
+        trail_hwm_source=WaterMarkSource.CLOSE,
         share_type=ShareType.INTEGER,
         commission_type=CommissionType.PERCENTAGE,
         commission_rate=broker.commission_bps / 10_000,
