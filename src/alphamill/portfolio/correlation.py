@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from alphamill.errors import DataUnfit
+from alphamill.portfolio.bounds import Array
+from alphamill.portfolio.covariance import FactorCovariance
 
 MIN_BARS: Final = 20
 
 
-def shrunk_correlation(returns: npt.NDArray[np.float64], symbols: Sequence[str]) -> npt.NDArray[np.float64]:
+def shrunk_correlation(returns: Array, symbols: Sequence[str]) -> FactorCovariance:
     """Ledoit-Wolf correlation of daily returns.
 
     Parameters
@@ -23,8 +24,9 @@ def shrunk_correlation(returns: npt.NDArray[np.float64], symbols: Sequence[str])
 
     Returns
     -------
-    ndarray of float64, shape (n, n)
-        Ones on the diagonal, positive definite. A column that never moves correlates with nothing.
+    FactorCovariance
+        Ones on the diagonal, positive definite, one factor per bar. A column that never moves correlates
+        with nothing.
 
     Raises
     ------
@@ -36,8 +38,6 @@ def shrunk_correlation(returns: npt.NDArray[np.float64], symbols: Sequence[str])
     Ledoit and Wolf (2004), "A well-conditioned estimator for large-dimensional covariance matrices",
     applied to returns scaled to unit variance, so that it shrinks correlations toward zero.
     """
-    from sklearn.covariance import ledoit_wolf  # type: ignore[import-untyped,unused-ignore]
-
     if returns.ndim != 2 or returns.shape[1] != len(symbols) or returns.shape[0] < MIN_BARS:
         raise DataUnfit(
             f"returns have shape {returns.shape} for {len(symbols)} symbols; at least {MIN_BARS} bars are needed.",
@@ -50,13 +50,30 @@ def shrunk_correlation(returns: npt.NDArray[np.float64], symbols: Sequence[str])
             f"returns of {symbols[wrong[0]]} are not all finite.", field="returns", remedy="Validate its bars."
         )
     centred = returns - returns.mean(axis=0)
-    deviation = centred.std(axis=0)
+    deviation = np.sqrt(np.square(centred).mean(axis=0))
     moves = deviation > 1e-12
-    scaled = np.where(moves, centred / np.where(moves, deviation, 1.0), 0.0)
-    covariance, _ = ledoit_wolf(scaled, assume_centered=True)
-    scale = np.sqrt(np.where(moves, np.diag(covariance), 1.0))
-    correlation: npt.NDArray[np.float64] = np.asarray(covariance, dtype=np.float64) / np.outer(scale, scale)
-    correlation[~moves, :] = 0.0
-    correlation[:, ~moves] = 0.0
-    np.fill_diagonal(correlation, 1.0)
-    return correlation
+    scaled = centred * np.where(moves, 1.0 / np.where(moves, deviation, 1.0), 0.0)
+    kept = 1.0 - shrinkage(scaled)
+    # Shrinking pulls variances toward their mean, which is under 1 where columns never move: take that out again.
+    share = kept / (kept + (1.0 - kept) * moves.mean()) if moves.any() else 0.0
+    return FactorCovariance(np.where(moves, 1.0 - share, 1.0), scaled * np.sqrt(share / len(returns)))
+
+
+def shrinkage(centred: Array) -> float:
+    """Ledoit and Wolf's optimal weight of the scaled identity, in [0, 1].
+
+    Their sums over all pairs of columns are sums over pairs of bars as well; the shorter side is taken.
+
+    Parameters
+    ----------
+    centred
+        Shape (bars, n), columns of mean zero.
+    """
+    bars, n = centred.shape
+    inner = centred @ centred.T if bars < n else centred.T @ centred
+    squares = np.square(centred)
+    mean_variance = squares.sum() / (bars * n)
+    of_sample = np.square(inner).sum() / bars**2
+    spread = (of_sample - n * mean_variance**2) / n
+    noise = (np.square(squares.sum(axis=1)).sum() / bars - of_sample) / (bars * n)
+    return float(min(noise, spread) / spread) if noise > 0 and spread > 0 else 0.0

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from alphamill.domain.decisions import Signal
 from alphamill.domain.forecasts import Forecast
@@ -70,9 +73,10 @@ def target_weights(
     """
     if not forecasts:
         return {}
-    symbols = [forecast.symbol for forecast in forecasts]
     _require_sound(forecasts, current)
-    others = sum(abs(weight) for symbol, weight in current.items() if symbol not in set(symbols))
+    symbols = [forecast.symbol for forecast in forecasts]
+    asked = set(symbols)
+    others = sum(abs(weight) for symbol, weight in current.items() if symbol not in asked)
     problem = SizingProblem(
         sizing=sizing,
         forecasts=forecasts,
@@ -88,18 +92,25 @@ def target_weights(
 def _by_mean_variance(problem: SizingProblem) -> Array:
     """S = D C D: the model's standard deviations around the shrunk correlation of past returns."""
     sizing = problem.sizing
-    std = np.array([forecast.std for forecast in problem.forecasts])
-    correlation = shrunk_correlation(problem.returns, [forecast.symbol for forecast in problem.forecasts])
     limits = bounds(sizing, problem.signals, problem.current, problem.gross)
-    weights = mean_variance(
-        np.array([forecast.mean for forecast in problem.forecasts]),
-        correlation * np.outer(std, std),
-        current=problem.current,
-        limits=limits,
-        risk_aversion=sizing.risk_aversion,
-        turnover_cost=sizing.turnover_penalty_bps / 10_000,
-    )
+    # One thread: the sums are too short for more, and their last digit must not depend on how many there are.
+    with _linear_algebra().limit(limits=1):
+        correlation = shrunk_correlation(problem.returns, [forecast.symbol for forecast in problem.forecasts])
+        weights = mean_variance(
+            np.array([forecast.mean for forecast in problem.forecasts]),
+            correlation.scaled(np.array([forecast.std for forecast in problem.forecasts])),
+            current=problem.current,
+            limits=limits,
+            risk_aversion=sizing.risk_aversion,
+            turnover_cost=sizing.turnover_penalty_bps / 10_000,
+        )
     return clean(weights, limits)
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """The thread pools of the libraries that are loaded by now; finding them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _equal_weight(problem: SizingProblem) -> Array:
@@ -137,12 +148,12 @@ METHODS: dict[str, SizingMethod] = {
 
 def _require_sound(forecasts: Sequence[Forecast], current: Mapping[str, float]) -> None:
     for forecast in forecasts:
-        if not (np.isfinite(forecast.mean) and np.isfinite(forecast.std) and forecast.std > 0):
+        if not (isfinite(forecast.mean) and isfinite(forecast.std) and forecast.std > 0):
             raise DataUnfit(
                 f"{forecast.symbol} has forecast mean {forecast.mean}, std {forecast.std}.",
                 field=forecast.symbol,
                 remedy="Roll the model back; its answers must be finite with a std above zero.",
             )
     for symbol, weight in current.items():
-        if not np.isfinite(weight):
+        if not isfinite(weight):
             raise DataUnfit(f"{symbol} has the weight {weight}.", field=symbol, remedy="Settle its position first.")

@@ -1,6 +1,9 @@
 """Signals and target weights, against closed forms where there is one."""
 
 import datetime as dt
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,10 +13,12 @@ from alphamill.domain.decisions import Signal
 from alphamill.domain.forecasts import Forecast
 from alphamill.domain.portfolios import Sizing
 from alphamill.errors import DataUnfit
-from alphamill.portfolio import mean_variance as program
-from alphamill.portfolio import signals, target_weights
+from alphamill.portfolio import segments, signals, target_weights
 from alphamill.portfolio.bounds import bounds, clean
-from alphamill.portfolio.correlation import shrunk_correlation
+from alphamill.portfolio.correlation import shrinkage, shrunk_correlation
+from alphamill.portfolio.covariance import FactorCovariance
+from alphamill.portfolio.mean_variance import mean_variance
+from alphamill.portfolio.segments import Segments
 
 AT = dt.datetime(2012, 10, 1, 20, tzinfo=dt.UTC)
 RNG = np.random.default_rng(7)
@@ -155,17 +160,18 @@ def test_unsound_returns_are_refused(returns: np.ndarray, why: str) -> None:
 
 
 def test_solver_that_gives_up_is_data_unfit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "MAX_ITERATIONS", 1)
+    monkeypatch.setattr(segments, "MAX_ITERATIONS", 1)
     with pytest.raises(DataUnfit, match="did not converge"):
         weigh({"A": 0.1, "B": 0.2})
 
 
 def test_weight_that_stays_at_its_current_value_converges() -> None:
-    """The solver cycles here at its default step: trading costs make the current weight the optimum."""
+    """Trading costs make the current weight the optimum, where the objective has a kink."""
     base, std = np.array([[1.0, 0.30628275, 0.27849548], [0, 1, 0.27238703], [0, 0, 1]]), [0.25, 0.25, 0.20826306]
-    found = program.mean_variance(
+    roots = np.linalg.cholesky(base + np.triu(base, 1).T).T
+    found = mean_variance(
         np.array([0.0, 0.0, 0.5]),
-        (base + np.triu(base, 1).T) * np.outer(std, std),
+        FactorCovariance(np.zeros(3), roots).scaled(np.array(std)),
         current=np.array([0.0, 0.0, 0.25]),
         limits=bounds(Sizing(max_weight=1.0), [Signal.BUY] * 3, np.zeros(3), 2.0),
         risk_aversion=46.0,
@@ -174,14 +180,61 @@ def test_weight_that_stays_at_its_current_value_converges() -> None:
     assert found == pytest.approx([0.0, 0.0, 0.25], abs=1e-6)
 
 
+def test_a_weight_moves_along_segments_cut_at_its_current_value() -> None:
+    ways = Segments.of(np.zeros(2), np.array([-0.5, 0.0]), np.array([0.5, 0.4]), np.array([0.2, 0.9]))
+    told = list(zip(ways.name, ways.direction, ways.length.round(9), ways.toward, strict=True))
+    assert told == [(0, 1, 0.2, -1), (1, 1, 0.4, -1), (0, 1, 0.3, 1), (0, -1, 0.5, 1)]
+    assert ways.moved(2, np.array([0.2, 0.1, 0.05, 0.0])) == pytest.approx([0.25, 0.1])
+
+
 def test_correlation_shrinks_toward_zero_and_a_flat_series_correlates_with_nothing() -> None:
     shared = RNG.standard_normal(60)
     returns = 0.01 * np.column_stack([shared, shared + 0.5 * RNG.standard_normal(60), np.zeros(60)])
-    shrunk, raw = shrunk_correlation(returns, "ABC"), np.corrcoef(returns[:, :2].T)[0, 1]
-    assert np.array_equal(np.diag(shrunk), np.ones(3))
+    told, raw = shrunk_correlation(returns, "ABC"), np.corrcoef(returns[:, :2].T)[0, 1]
+    shrunk = told.block(np.arange(3))
+    assert np.diag(shrunk) == pytest.approx(np.ones(3), abs=1e-14)
+    assert told.variances() == pytest.approx(np.ones(3), abs=1e-14)
     assert 0 < shrunk[0, 1] < raw
     assert np.array_equal(shrunk[2], [0, 0, 1])
     assert np.linalg.eigvalsh(shrunk).min() > 0
+
+
+@pytest.mark.parametrize("n", [2, 30, 90])
+def test_correlation_is_that_of_scikit_learn(n: int) -> None:
+    """Fewer columns than bars, and more; and products agree with the matrix."""
+    from sklearn.covariance import ledoit_wolf
+
+    returns = 0.01 * (RNG.standard_normal((60, n)) + RNG.standard_normal((60, 1)))
+    scaled = (returns - returns.mean(axis=0)) / returns.std(axis=0)
+    covariance, weight = ledoit_wolf(scaled, assume_centered=True)
+    told = shrunk_correlation(returns, [str(i) for i in range(n)])
+    assert shrinkage(scaled) == pytest.approx(weight, abs=1e-12)
+    assert told.block(np.arange(n)) == pytest.approx(covariance, abs=1e-12)
+    weights = RNG.standard_normal(n)
+    assert told.times(weights) == pytest.approx(covariance @ weights, abs=1e-10)
+    assert told.block(np.array([1, 0, 1])) == pytest.approx(covariance[np.ix_([1, 0, 1], [1, 0, 1])], abs=1e-12)
+
+
+def test_weights_do_not_depend_on_the_process_or_its_threads() -> None:
+    """The same bits from a process with another hash seed and another number of threads."""
+    code = f"import runpy; print(runpy.run_path({__file__!r})['many_weights']())"
+    other = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert other.stdout.strip() == str(many_weights())
+
+
+def many_weights() -> dict[str, float]:
+    rng = np.random.default_rng(3)
+    means = {f"S{i:03d}": float(m) for i, m in enumerate(rng.normal(0, 0.01, 200))}
+    current = {f"S{i:03d}": 0.02 for i in range(0, 200, 9)}
+    returns = 0.01 * (rng.standard_normal((126, 200)) + rng.standard_normal((126, 1)))
+    return weigh(means, current, returns=returns, max_weight=0.05, turnover_penalty_bps=10.0, long_only=False)
 
 
 def test_rounding_gives_back_what_is_over_the_gross_limit() -> None:
