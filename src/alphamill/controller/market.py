@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
+
+from alphamill.domain.decimal_column import DecimalColumn
 from alphamill.domain.decisions import Refusal
 from alphamill.domain.history import BarHistory
 from alphamill.domain.orders import Position
@@ -33,8 +36,8 @@ class Market:
     ts: dt.datetime
     data_version: str
     bars_seen: int
-    prices: dict[str, Decimal]
-    volumes: dict[str, Decimal]
+    prices: Mapping[str, Decimal]
+    volumes: Mapping[str, Decimal]
     actions: tuple[Action, ...]
 
     def weights(self, positions: Mapping[str, Position], nav_usd: Decimal) -> dict[str, float]:
@@ -44,31 +47,40 @@ class Market:
 
 def market_at(history: BarHistory, symbols: Iterable[str], ts: dt.datetime, data_version: str) -> Market:
     """Read the newest bar of every symbol of the universe that has one."""
-    now_us = _microseconds(ts)
-    prices, volumes, actions, bars_seen = {}, {}, [], 0
-    known = set(history.symbols)
-    for symbol in filter(known.__contains__, symbols):
-        window = history.window(symbol)
-        bars_seen = max(bars_seen, len(window.close))
-        prices[symbol] = Decimal(str(window.close[-1]))
-        traded_now = int(window.ts[-1]) == now_us
-        volumes[symbol] = Decimal(str(window.volume[-1])) if traded_now else Decimal(0)
-        if traded_now and window.price_factor[-1] != 1.0 and len(window.close) > 1:
-            previous = Decimal(str(window.close[-2]))
-            actions.append(Action(symbol, float(window.price_factor[-1]), float(window.split_factor[-1]), previous))
-    return Market(ts, data_version, bars_seen, prices, volumes, tuple(actions))
+    newest = history.newest(tuple(symbols))
+    traded = newest.ts == _microseconds(ts)
+    absent = {newest.symbols[i]: Decimal(0) for i in np.flatnonzero(~traded)}
+    actions = []
+    for i in np.flatnonzero(traded & (newest.price_factor != 1.0) & (newest.sizes > 1)):
+        symbol = newest.symbols[i]
+        previous = Decimal(str(history.window(symbol).close[-2]))
+        actions.append(Action(symbol, float(newest.price_factor[i]), float(newest.split_factor[i]), previous))
+    return Market(
+        ts=ts,
+        data_version=data_version,
+        bars_seen=int(newest.sizes.max(initial=0)),
+        prices=DecimalColumn(newest.places, newest.close),
+        volumes=DecimalColumn(newest.places, newest.volume, absent),
+        actions=tuple(actions),
+    )
 
 
 def history_refusals(
     history: BarHistory, symbols: Iterable[str], ts: dt.datetime, needed_bars: int
 ) -> tuple[Refusal, ...]:
     """Symbols whose history cannot carry a decision at `ts`: no bar now, a hole, or too few bars."""
-    known = set(history.symbols)
+    symbols = tuple(symbols)
+    newest = history.newest(symbols)
+    enough = (newest.ts == _microseconds(ts)) & (newest.sizes > needed_bars)
+    long = tuple(symbol for symbol, good in zip(newest.symbols, enough.tolist(), strict=True) if good)
+    holes = np.diff(history.recent_ts(long, needed_bars + 1)).max(axis=1) > MAX_GAP_DAYS * 86_400e6
+    sound = set(long).difference(np.array(long, dtype=object)[holes])
     problems = {
         symbol: _history_problem(history, symbol, ts, needed_bars)
-        if symbol in known
+        if symbol in newest.places
         else ("MISSING_BAR", "no bar was ever received")
         for symbol in symbols
+        if symbol not in sound
     }
     return tuple(Refusal(symbol, *problem) for symbol, problem in problems.items() if problem)
 

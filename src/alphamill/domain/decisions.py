@@ -1,6 +1,7 @@
 """A decision: everything that was known, what every rule said, and the orders that follow."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -67,7 +68,7 @@ class Decision:
     model_version: str
     run_id: str
     nav_usd: Decimal
-    prices: dict[str, Decimal]
+    prices: Mapping[str, Decimal]
     snapshots: tuple[FeatureSnapshot, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
     signals: dict[str, Signal] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Bars as growing numpy columns: what features and risk models read at every closed bar."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from alphamill.domain.bar_columns import Floats, Micros, checked_columns
 from alphamill.domain.bars import BAR_VALUES
 from alphamill.errors import InvalidBar, MissingFeatures, UnknownSymbol
 
-Floats = npt.NDArray[np.float64]
-Micros = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int64]
 
-_VOLUME: Final = BAR_VALUES.index("volume")
+_CLOSE, _FACTOR = (BAR_VALUES.index(name) for name in ("close", "price_factor"))
+#: Universes whose rows are remembered.
+_REMEMBERED: Final = 64
+_NEVER: Final = np.iinfo(np.int64).min
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -36,35 +39,38 @@ class BarWindow:
     split_factor: Floats
 
 
-class _Columns:
-    """Buffers of one symbol. Capacity doubles, so an append costs O(1) on average."""
+@dataclass(frozen=True, slots=True)
+class NewestBars:
+    """The newest bar of each of `symbols`, in that order; every array is a copy of shape [k].
 
-    __slots__ = ("size", "ts", "values")
+    `places` says where each symbol stands: shared, do not change it. `sizes` counts the bars a symbol has. `ts` is
+    microseconds since the epoch (UTC).
+    """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.ts: Micros = np.empty(64, dtype=np.int64)
-        self.values: Floats = np.empty((len(BAR_VALUES), 64))
-
-    def extend(self, ts: Micros, values: Floats) -> None:
-        end = self.size + ts.size
-        if end > self.ts.size:
-            capacity = max(end, 2 * self.ts.size)
-            # New buffers instead of a resize: views handed out before stay valid.
-            grown_ts, grown_values = np.empty(capacity, dtype=np.int64), np.empty((len(BAR_VALUES), capacity))
-            grown_ts[: self.size] = self.ts[: self.size]
-            grown_values[:, : self.size] = self.values[:, : self.size]
-            self.ts, self.values = grown_ts, grown_values
-        self.ts[self.size : end] = ts
-        self.values[:, self.size : end] = values
-        self.size = end
+    symbols: tuple[str, ...]
+    places: Mapping[str, int]
+    sizes: Micros
+    ts: Micros
+    close: Floats
+    volume: Floats
+    price_factor: Floats
+    split_factor: Floats
 
 
 class BarHistory:
-    """Bars per symbol, in memory, appended session by session. One writer; not thread-safe."""
+    """Bars per symbol, in memory, appended session by session. One writer; not thread-safe.
+
+    All symbols share one block, a row each, filled from the left: a session is appended, and the newest bars of all
+    symbols are read, without a loop over symbols. A symbol's bars lie side by side, whatever sessions it lacks.
+    """
 
     def __init__(self) -> None:
-        self._columns: dict[str, _Columns] = {}
+        self._rows: dict[str, int] = {}
+        self._sizes: Places = np.empty(0, dtype=np.int64)
+        self._last: Micros = np.empty(0, dtype=np.int64)
+        self._ts: Micros = np.empty((0, 0), dtype=np.int64)
+        self._values: Floats = np.empty((len(BAR_VALUES), 0, 0))
+        self._known: dict[tuple[str, ...], tuple[dict[str, int], Places]] = {}
 
     @classmethod
     def from_bars(cls, bars: pl.DataFrame) -> Self:
@@ -88,37 +94,102 @@ class BarHistory:
             A column is missing; a value is null, NaN, infinite or out of range; or a bar is not
             strictly newer than the one before it of the same symbol.
         """
-        symbols, ts, values = _checked_arrays(session_bars)
-        if not symbols.size:
+        columns = checked_columns(session_bars)
+        ts, values = columns.ts, columns.values
+        if not ts.size:
             return
-        names, first = np.unique(symbols, return_index=True)
-        bounds = [*first.tolist(), symbols.size]
-        for name, start, stop in zip(names.tolist(), bounds, bounds[1:], strict=False):
-            self._check_order(name, ts[start:stop])
-        for name, start, stop in zip(names.tolist(), bounds, bounds[1:], strict=False):
-            self._columns.setdefault(name, _Columns()).extend(ts[start:stop], values[:, start:stop])
+        new: dict[str, int] = {}
+        rows = np.array([self._row_for(name, new) for name in columns.names], dtype=np.int64)
+        if columns.lengths is not None:
+            rows = np.repeat(rows, columns.lengths)
+        if (rows[1:] < rows[:-1]).any():
+            order = np.argsort(rows, kind="stable")
+            rows, ts, values = rows[order], ts[order], values[:, order]
+        sizes, last = _padded(self._sizes, len(new), 0), _padded(self._last, len(new), _NEVER)
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        before = np.concatenate([[_NEVER], ts[:-1]])
+        before[first] = last[rows[first]]
+        late = np.flatnonzero(ts <= before)
+        if late.size:
+            raise _not_newer({**self._rows, **new}, int(rows[late[0]]), int(ts[late[0]]))
+        counts = np.diff(first, append=ts.size)
+        self._reserve(sizes.size, int((sizes[rows[first]] + counts).max()))
+        self._write(rows, first, counts, sizes, ts, values)
+        sizes[rows[first]] += counts
+        last[rows[first]] = ts[first + counts - 1]
+        self._sizes, self._last = sizes, last
+        if new:
+            self._rows.update(new)
+            self._known = {}
+
+    def _row_for(self, name: str, new: dict[str, int]) -> int:
+        row = self._rows.get(name)
+        return new.setdefault(name, len(self._rows) + len(new)) if row is None else row
+
+    def _write(self, rows: Places, first: Places, counts: Places, sizes: Places, ts: Micros, values: Floats) -> None:
+        """Copy bars behind those of their rows; `rows` is sorted, its runs begin at `first`."""
+        if first.size == rows.size:
+            behind = sizes[rows]
+            self._ts[rows, behind] = ts
+            self._values[:, rows, behind] = values
+            return
+        for start, count in zip(first.tolist(), counts.tolist(), strict=True):
+            row = int(rows[start])
+            at = slice(int(sizes[row]), int(sizes[row]) + count)
+            self._ts[row, at] = ts[start : start + count]
+            self._values[:, row, at] = values[:, start : start + count]
+
+    def _reserve(self, rows: int, bars: int) -> None:
+        """Room for so many symbols and bars of each. Capacity doubles, so an append costs O(1) on average."""
+        held, capacity = self._ts.shape
+        if rows <= held and bars <= capacity:
+            return
+        if bars > capacity:
+            capacity = max(bars, 2 * capacity, 64) if held else max(bars, 64)
+        # New buffers instead of a resize: views handed out before stay valid.
+        ts, values = np.empty((rows, capacity), dtype=np.int64), np.empty((len(BAR_VALUES), rows, capacity))
+        used = int(self._sizes.max(initial=0))
+        ts[:held, :used], values[:, :held, :used] = self._ts[:, :used], self._values[:, :, :used]
+        self._ts, self._values = ts, values
 
     def replace(self, bars: pl.DataFrame) -> None:
         """Start over with other bars, e.g. corrected ones; as `append`, the old ones stay on an error."""
-        self._columns = BarHistory.from_bars(bars)._columns
+        other = BarHistory.from_bars(bars)
+        self.__dict__.update(other.__dict__)
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Known symbols, sorted."""
-        return tuple(sorted(self._columns))
+        return tuple(sorted(self._rows))
 
     def last_ts(self, symbol: str) -> dt.datetime:
         """Close time of the symbol's newest bar; `UnknownSymbol` without one."""
-        columns = self._of(symbol)
-        return _time(int(columns.ts[columns.size - 1]))
+        return _time(int(self._last[self._row_of(symbol)]))
 
     def window(self, symbol: str) -> BarWindow:
         """Views on all bars of a symbol; `UnknownSymbol` without any."""
-        columns = self._of(symbol)
-        ts, values = columns.ts[: columns.size], columns.values[:, : columns.size]
+        row = self._row_of(symbol)
+        size = self._sizes[row]
+        ts, values = self._ts[row, :size], self._values[:, row, :size]
         ts.flags.writeable = False
         values.flags.writeable = False
         return BarWindow(ts, *values)
+
+    def newest(self, symbols: Sequence[str]) -> NewestBars:
+        """The newest bars of those of `symbols` that have any."""
+        places, rows = self._places(tuple(symbols))
+        sizes = self._sizes[rows]
+        values = self._values[:, rows, sizes - 1]
+        columns = (values[BAR_VALUES.index(name)] for name in ("close", "volume", "price_factor", "split_factor"))
+        return NewestBars(tuple(places), places, sizes, self._last[rows], *columns)
+
+    def recent_ts(self, symbols: Sequence[str], bars: int) -> Micros:
+        """Close times of the newest `bars` bars of each symbol [len(symbols), bars], oldest first, in microseconds.
+
+        Every symbol must have that many (`newest` counts them).
+        """
+        _, rows = self._places(tuple(symbols))
+        return self._ts[self._recent(rows, bars)]
 
     def adjusted_returns(self, symbols: Sequence[str], bars: int) -> Floats:
         """Close-to-close simple returns over the newest sessions that all symbols have, corporate actions taken out.
@@ -138,44 +209,50 @@ class BarHistory:
         if bars < 1:
             raise ValueError(f"bars must be at least 1, got {bars}")
         for symbol in symbols:
-            size = self._columns[symbol].size if symbol in self._columns else 0
+            size = self._sizes[self._rows[symbol]] if symbol in self._rows else 0
             if size <= bars:
                 raise MissingFeatures(
                     f"{symbol} has {size} bars, {bars} returns need {bars + 1}.",
                     field=symbol,
                     remedy="Ingest more history, or ask for fewer bars.",
                 )
+        _, rows = self._places(tuple(symbols))
+        recent = self._recent(rows, bars + 1)
+        stamps = self._ts[recent]
+        if (stamps == stamps[0]).all():
+            close, factor = self._values[_CLOSE][recent], self._values[_FACTOR][recent]
+            return np.ascontiguousarray((close[:, 1:] / (close[:, :-1] * factor[:, 1:]) - 1.0).T)
         windows = [self.window(symbol) for symbol in symbols]
         sessions = _shared_sessions(symbols, windows, bars + 1)
         return np.column_stack([_returns(window, np.searchsorted(window.ts, sessions)) for window in windows])
 
-    def _of(self, symbol: str) -> _Columns:
+    def _recent(self, rows: Places, bars: int) -> tuple[Places, Places]:
+        """Where the newest `bars` bars of each row lie."""
+        return rows[:, None], self._sizes[rows][:, None] + np.arange(-bars, 0)
+
+    def _places(self, symbols: tuple[str, ...]) -> tuple[dict[str, int], Places]:
+        """Those of `symbols` that have bars, numbered, and their rows; the same few universes ask at every bar."""
+        found = self._known.get(symbols)
+        if found is None:
+            known = [symbol for symbol in symbols if symbol in self._rows]
+            rows = np.array([self._rows[symbol] for symbol in known], dtype=np.int64)
+            found = {symbol: i for i, symbol in enumerate(known)}, rows
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[symbols] = found
+        return found
+
+    def _row_of(self, symbol: str) -> int:
         try:
-            return self._columns[symbol]
+            return self._rows[symbol]
         except KeyError:
             raise UnknownSymbol(
                 f"no bars of {symbol!r}.", field="symbol", remedy="Ingest its bars before asking for them."
             ) from None
 
-    def _check_order(self, symbol: str, ts: Micros) -> None:
-        columns = self._columns.get(symbol)
-        before = columns.ts[columns.size - 1 : columns.size] if columns else ts[:0]
-        late = np.flatnonzero(np.diff(ts, prepend=before) <= 0)
-        if late.size:
-            # With nothing before, diff starts at the second bar.
-            bad = int(ts[late[0] + 1 - before.size])
-            raise InvalidBar(
-                f"the bar of {symbol} at {_time(bad)} is not newer than the one before it.",
-                field="ts",
-                remedy="Give each symbol's bars once and in time order; a correction needs a new history.",
-            )
-
 
 def _shared_sessions(symbols: Sequence[str], windows: Sequence[BarWindow], count: int) -> Micros:
     """The newest `count` sessions that every window has."""
-    shared = windows[0].ts[-count:]
-    if all(np.array_equal(window.ts[-count:], shared) for window in windows):
-        return shared
     shared = windows[0].ts
     for symbol, window in zip(symbols, windows, strict=True):
         shared = np.intersect1d(shared, window.ts, assume_unique=True)
@@ -196,28 +273,18 @@ def _returns(window: BarWindow, at: npt.NDArray[np.int64]) -> Floats:
     return returns
 
 
-def _checked_arrays(bars: pl.DataFrame) -> tuple[npt.NDArray[np.object_], Micros, Floats]:
-    """Symbols, times and values [7, rows], stably sorted by symbol."""
-    missing = [name for name in ("symbol", "ts", *BAR_VALUES) if name not in bars.columns]
-    if missing:
-        raise InvalidBar(f"bars lack the columns {missing}.", field=missing[0], remedy="Give all of BAR_SCHEMA.")
-    bars = bars.select("symbol", "ts", *BAR_VALUES)
-    if bars["symbol"].null_count() or bars["ts"].null_count():
-        raise InvalidBar("a bar has no symbol or no ts.", field="ts", remedy="Quarantine it in validation.")
-    bars = bars.sort("symbol", maintain_order=True)
-    values = bars.select(pl.col(BAR_VALUES).cast(pl.Float64)).to_numpy().T
-    good = np.isfinite(values) & (values > 0)
-    good[_VOLUME] = np.isfinite(values[_VOLUME]) & (values[_VOLUME] >= 0)
-    if not good.all():
-        row = int(np.flatnonzero(~good.all(axis=0))[0])
-        column = int(np.flatnonzero(~good[:, row])[0])
-        raise InvalidBar(
-            f"{BAR_VALUES[column]} of {bars['symbol'][row]} at {bars['ts'][row]} is {values[column, row]}.",
-            field=BAR_VALUES[column],
-            remedy="Prices and factors are finite and > 0, volume is finite and >= 0; quarantine the bar.",
-        )
-    ts = bars["ts"].dt.cast_time_unit("us").to_physical().to_numpy()
-    return bars["symbol"].to_numpy(), ts, values
+def _not_newer(rows: Mapping[str, int], row: int, ts: int) -> InvalidBar:
+    symbol = next(name for name, at in rows.items() if at == row)
+    return InvalidBar(
+        f"the bar of {symbol} at {_time(ts)} is not newer than the one before it.",
+        field="ts",
+        remedy="Give each symbol's bars once and in time order; a correction needs a new history.",
+    )
+
+
+def _padded(column: Places, more: int, value: int) -> Places:
+    """A copy with `more` further entries."""
+    return np.concatenate([column, np.full(more, value, dtype=np.int64)])
 
 
 def _time(micros: int) -> dt.datetime:

@@ -33,6 +33,28 @@ def test_appending_keeps_old_views_and_equals_reading_at_once(bars_of: Any) -> N
         np.testing.assert_array_equal(getattr(history.window("AAPL"), name), expected)
 
 
+def test_sessions_that_lack_symbols_append_to_what_reading_at_once_gives(bars_of: Any) -> None:
+    rng = np.random.default_rng(5)
+    whole = pl.concat([bars_of((10.0 + rng.random(90)).tolist(), s, first=i) for i, s in enumerate(("C", "A", "B"))])
+    whole = whole.filter(pl.Series(rng.random(whole.height) > 0.2))
+    history, once = BarHistory(), BarHistory.from_bars(whole)
+    for session in whole.sort("ts", "symbol").partition_by("ts", maintain_order=True):
+        history.append(session)
+    assert history.symbols == once.symbols
+    newest = once.newest(("B", "NONE", "A"))
+    assert (newest.symbols, dict(newest.places)) == (("B", "A"), {"B": 0, "A": 1})
+    recent = once.recent_ts(("B", "A"), 7)
+    for i, symbol in enumerate(newest.symbols):
+        ours, theirs = history.window(symbol), once.window(symbol)
+        rows = whole.filter(pl.col("symbol") == symbol)
+        for name in ("open", "close", "volume", "split_factor"):
+            np.testing.assert_array_equal(getattr(ours, name), rows[name].to_numpy())
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        np.testing.assert_array_equal(ours.ts, theirs.ts)
+        assert (newest.sizes[i], newest.ts[i], newest.close[i]) == (rows.height, theirs.ts[-1], theirs.close[-1])
+        assert recent[i].tolist() == theirs.ts[-7:].tolist()
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_bar_that_is_not_newer_is_refused_and_nothing_is_added(bars_of: Any, first: int) -> None:
     history = BarHistory.from_bars(bars_of([1.0, 2.0]))

@@ -1,0 +1,62 @@
+"""Bars as numpy columns, checked once: what may enter a history."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from alphamill.domain.bars import BAR_VALUES
+from alphamill.errors import InvalidBar
+
+Floats = npt.NDArray[np.float64]
+Micros = npt.NDArray[np.int64]
+
+_VOLUME: Final = BAR_VALUES.index("volume")
+
+
+@dataclass(frozen=True, slots=True)
+class BarColumns:
+    """Bars in the order given: runs of one symbol each, and their numbers.
+
+    `names` and `lengths` are the runs; `lengths` is None when each has one bar. `ts` [n] is microseconds since the
+    epoch (UTC), `values` [7, n] as `BAR_VALUES`, all finite.
+    """
+
+    names: list[str]
+    lengths: Micros | None
+    ts: Micros
+    values: Floats
+
+
+def checked_columns(bars: pl.DataFrame) -> BarColumns:
+    """The columns of `BAR_SCHEMA` that history keeps.
+
+    Raises
+    ------
+    InvalidBar
+        A column is missing, a key is null, or a value is null, NaN, infinite or out of range.
+    """
+    missing = [name for name in ("symbol", "ts", *BAR_VALUES) if name not in bars.columns]
+    if missing:
+        raise InvalidBar(f"bars lack the columns {missing}.", field=missing[0], remedy="Give all of BAR_SCHEMA.")
+    symbols, stamps = bars["symbol"], bars["ts"]
+    if symbols.null_count() or stamps.null_count():
+        raise InvalidBar("a bar has no symbol or no ts.", field="ts", remedy="Quarantine it in validation.")
+    # A null becomes NaN, which is refused below.
+    values = np.stack([bars[name].cast(pl.Float64).to_numpy() for name in BAR_VALUES])
+    good = np.isfinite(values) & (values > 0)
+    good[_VOLUME] = np.isfinite(values[_VOLUME]) & (values[_VOLUME] >= 0)
+    if not good.all():
+        row = int(np.flatnonzero(~good.all(axis=0))[0])
+        column = int(np.flatnonzero(~good[:, row])[0])
+        raise InvalidBar(
+            f"{BAR_VALUES[column]} of {symbols[row]} at {stamps[row]} is {values[column, row]}.",
+            field=BAR_VALUES[column],
+            remedy="Prices and factors are finite and > 0, volume is finite and >= 0; quarantine the bar.",
+        )
+    ts = stamps.dt.cast_time_unit("us").to_physical().to_numpy()
+    runs = symbols.rle().struct
+    names, lengths = runs.field("value").to_list(), runs.field("len").to_numpy()
+    return BarColumns(names, None if len(names) == len(ts) else lengths, ts, values)
