@@ -1,13 +1,18 @@
-"""What a portfolio's record says about its cash, positions and open orders. Pure."""
+"""What a portfolio's record says about its cash, positions and open orders. Asks the broker, changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
+from typing import Final
 
 from alphamill.controller.market import Action
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import Order
-from alphamill.execution import Account
+from alphamill.domain.orders import Order, OrderStatus
+from alphamill.execution import Account, reconcile
+from alphamill.ports import Broker
+
+#: Sent or to be sent, and nobody knows yet whether the broker has it.
+UNANSWERED: Final = (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)
 
 
 def after_actions(record: PortfolioRecord, actions: Sequence[Action]) -> Account:
@@ -18,9 +23,19 @@ def after_actions(record: PortfolioRecord, actions: Sequence[Action]) -> Account
     return account
 
 
-def in_doubt(record: PortfolioRecord) -> str:
-    """Names the open orders whose fate is not known."""
-    return f"orders in doubt: {', '.join(order.id for order in record.open_orders)}"
+def in_doubt(orders: Sequence[Order]) -> str:
+    """Names open orders whose fate is not known."""
+    return f"orders in doubt: {', '.join(order.id for order in orders)}"
+
+
+def unclear(record: PortfolioRecord, broker: Broker, replaced: Collection[str]) -> list[str]:
+    """Why nothing may be sent now: an order in doubt, or a difference between ledger and broker.
+
+    The orders of `replaced` symbols were to be cancelled. One that is still open may yet fill: another order for its
+    symbol could trade twice.
+    """
+    doubtful = [o for o in record.open_orders if o.symbol in replaced or o.status in UNANSWERED]
+    return [in_doubt(doubtful)] if doubtful else reconcile(record, broker)
 
 
 def forbids(record: PortfolioRecord, order: Order) -> bool:

@@ -5,26 +5,25 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alphamill.controller.books import after_actions, forbids, in_doubt
-from alphamill.controller.decision import EMPTY, decision_of
-from alphamill.controller.inputs import gather, refuse_all
+from alphamill.controller.books import UNANSWERED, after_actions, forbids, in_doubt, unclear
+from alphamill.controller.decision import decision_of
+from alphamill.controller.exits import exit_plan, forbidden, not_scheduled, plan_or_exit, tripped
+from alphamill.controller.inputs import gather
 from alphamill.controller.market import Market, history_refusals
-from alphamill.controller.plan import Plan, plan_from_forecasts, plan_to_weights, risk_context
+from alphamill.controller.plan import plan_to_weights, risk_context
 from alphamill.controller.targets import require_tradable, require_valid_targets
 from alphamill.domain.decisions import Decision, Refusal, TradingState
-from alphamill.domain.forecasts import Forecast
 from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import AlphamillError, Halted, NotReconciled, Unavailable
+from alphamill.errors import Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, collect, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.monitoring.alerts import Alert, of_decision, reconciliation_differs, state_changed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 
-UNANSWERED = (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)
 MISSED = "its open has passed"
 #: While sending takes longer than this, the state is read again.
 LOOK_AGAIN_SECS = 0.05
@@ -138,7 +137,9 @@ class PortfolioController:
             raise NotReconciled(f"ledger and broker disagree: {'; '.join(differences)}.", remedy="Settle this first.")
         record = self._cancel(record, "replaced by a manual target")
         if record.open_orders:
-            raise NotReconciled(in_doubt(record), remedy="Ask the broker about them; nothing new is sent meanwhile.")
+            raise NotReconciled(
+                in_doubt(record.open_orders), remedy="Ask the broker about them; nothing new is sent meanwhile."
+            )
         at = max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1))
         context = replace(risk_context(self.spec, record, market, record.state), decided_at=at)
         targets = {symbol: weights.get(symbol, 0.0) for symbol in self.spec.universe.symbols if symbol in market.prices}
@@ -216,45 +217,28 @@ class PortfolioController:
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)
-        stopped = self._stopped(record, market, late)
-        if stopped:
-            return decision_of(self.spec, record, market, "model", refusals=stopped)
+        context = risk_context(self.spec, record, market, record.state)
+        stopped, skipped = forbidden(record, late), not_scheduled(self.spec, market)
+        closing = tripped(context, self._rules) if skipped and not stopped else set()
+        if stopped or (skipped and not closing):
+            return decision_of(self.spec, record, market, "model", refusals=stopped or skipped)
+        record = self._cancel(record, "replaced by an exit", [o for o in record.open_orders if o.symbol in closing])
+        differences = unclear(record, self._broker, closing if skipped else {o.symbol for o in record.open_orders})
+        if differences:
+            self._tell(reconciliation_differs(self.spec.name, differences))
+            refusals = (*skipped, Refusal("*", "NOT_RECONCILED", "; ".join(differences)))
+            return decision_of(self.spec, record, market, "model", refusals=refusals)
+        current = market.weights(record.positions, record.nav_usd)
+        if skipped:
+            plan = exit_plan(context, self._rules, current)
+            return decision_of(self.spec, record, market, "model", plan=plan, refusals=skipped)
         symbols = self.spec.universe.symbols
         short = history_refusals(self._history, symbols, market.ts, self.spec.sizing.covariance_bars)
         usable = [s for s in symbols if s not in {r.symbol for r in short}]
         inputs = gather(self.spec, usable, market.ts, self._features, self._forecaster)
-        refusals, plan = (*short, *inputs.refusals), EMPTY
-        # Where sizing fails, the second round still lets a rule close a position.
-        for forecasts in (inputs.forecasts, ()):
-            try:
-                plan = self._plan(record, market, forecasts, refusals)
-                break
-            except AlphamillError as error:
-                refused = {r.symbol for r in refusals}
-                refusals = (*refusals, *refuse_all([s for s in symbols if s not in refused], error))
+        refusals = (*short, *inputs.refusals)
+        plan, refusals = plan_or_exit(context, self._rules, current, inputs.forecasts, self._history, refusals)
         return decision_of(self.spec, record, market, "model", inputs, plan, refusals)
-
-    def _stopped(self, record: PortfolioRecord, market: Market, late: str | None) -> tuple[Refusal, ...]:
-        """Why nothing may be sent at all; one refusal for the whole portfolio."""
-        if record.state is TradingState.HALTED:
-            return (Refusal("*", "HALTED", record.state_reason),)
-        if late:
-            return (Refusal("*", "TOO_LATE", late),)
-        if market.bars_seen % self.spec.schedule.every_bars:
-            return (Refusal("*", "NOT_SCHEDULED", f"decides every {self.spec.schedule.every_bars} bars"),)
-        differences = [in_doubt(record)] if record.open_orders else reconcile(record, self._broker)
-        if differences:
-            self._tell(reconciliation_differs(self.spec.name, differences))
-            return (Refusal("*", "NOT_RECONCILED", "; ".join(differences)),)
-        return ()
-
-    def _plan(
-        self, record: PortfolioRecord, market: Market, forecasts: Sequence[Forecast], refusals: Sequence[Refusal]
-    ) -> Plan:
-        held = {r.symbol for r in refusals}
-        context = risk_context(self.spec, record, market, record.state)
-        current = market.weights(record.positions, record.nav_usd)
-        return plan_from_forecasts(context, self._rules, current, forecasts, self._history, held)
 
     def _trip(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         """The record after the portfolio's own numbers may have changed its state."""

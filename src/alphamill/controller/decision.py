@@ -1,17 +1,13 @@
 """What a decision records: everything it knew and everything it wants, under an id made of its content."""
 
 import hashlib
-from typing import Final
 
 from alphamill.controller.inputs import DecisionInputs
 from alphamill.controller.market import Market
-from alphamill.controller.plan import Plan
+from alphamill.controller.plan import EMPTY, Plan
 from alphamill.domain.decisions import Decision, Refusal
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.portfolios import PortfolioSpec
-
-#: Holds everything.
-EMPTY: Final = Plan({}, {}, (), ())
 
 
 def decision_of(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from alphamill.controller.market import Market
 from alphamill.domain.decisions import RuleResult, Signal, TradingState
@@ -26,6 +27,10 @@ class Plan:
     target_weights: dict[str, float]
     rules: tuple[RuleResult, ...]
     orders: tuple[Order, ...]
+
+
+#: Holds everything.
+EMPTY: Final = Plan({}, {}, (), ())
 
 
 def risk_context(spec: PortfolioSpec, record: PortfolioRecord, market: Market, state: TradingState) -> RiskContext:
@@ -97,7 +102,13 @@ def plan_to_weights(
         prices=context.prices,
         min_order_usd=spec.sizing.min_order_usd,
         cash_buffer_pct=spec.sizing.cash_buffer_pct,
-        reasons={s: said.get(s, "no forecast") for s in moved},
+        reasons={**{s: said.get(s, "no forecast") for s in moved}, **exit_reasons(rules, target_results)},
     )
     orders, order_results = check_orders(rules, context, proposed)
     return Plan(signals, {**wanted, **moved}, (*target_results, *order_results), tuple(orders))
+
+
+def exit_reasons(rules: Rules, results: Sequence[RuleResult]) -> dict[str, str]:
+    """By symbol, what the first exit rule that closes it said."""
+    names = {rule.name for rule in rules.exits.targets}
+    return {r.symbol: f"{r.rule}: {r.detail}" for r in reversed(results) if r.rule in names and r.symbol != "*"}

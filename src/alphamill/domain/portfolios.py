@@ -34,7 +34,7 @@ class ModelRef(_Frozen):
 
 
 class Schedule(_Frozen):
-    every_bars: int = Field(default=1, gt=0, description="Decide at every n-th closed bar.")
+    every_bars: int = Field(default=1, gt=0, description="Decide at every n-th closed bar; exit rules run at all.")
     grace_secs: int = Field(
         default=900, ge=0, description="After the close, wait so long for late symbols before deciding without them."
     )

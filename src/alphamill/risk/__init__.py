@@ -2,8 +2,8 @@
 
 from alphamill.risk.context import RiskContext
 from alphamill.risk.defaults import default_rules, next_state
-from alphamill.risk.exit_rules import ExitRule, StopLoss, TakeProfit, TrailingStop
-from alphamill.risk.rule import OrderRule, Rules, TargetRule, check_orders, check_targets, own_rule, resize
+from alphamill.risk.exit_rules import StopLoss, TakeProfit, TrailingStop
+from alphamill.risk.rule import ExitRule, OrderRule, Rules, TargetRule, check_orders, check_targets, own_rule, resize
 
 __all__ = [
     "ExitRule",

@@ -8,40 +8,12 @@ that closes a position; the next scheduled one may, if the model still wants it.
 market let go only in part is judged anew at the next close.
 """
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from alphamill.domain.decisions import RuleResult
 from alphamill.domain.orders import Position
-from alphamill.risk.context import RiskContext
-from alphamill.risk.rule import TargetRule, Weights
-
-
-class ExitRule(TargetRule):
-    """Gives a held position the target 0, also one that has no target; leaves every other weight alone.
-
-    A symbol without a sound price is left alone. One without a bar in this session is judged by its last close.
-    """
-
-    code: ClassVar[str]
-
-    @abstractmethod
-    def why(self, position: Position, price: Decimal) -> str | None:
-        """Why the position is closed at this raw close; None to keep it."""
-
-    def apply(self, context: RiskContext, weights: Weights) -> tuple[Weights, list[RuleResult]]:
-        after, results = dict(weights), []
-        for symbol, position in context.positions.items():
-            price = context.prices.get(symbol)
-            if price is None or not price.is_finite() or price <= 0 or position.average_price <= 0:
-                continue
-            why = self.why(position, price) if position.quantity else None
-            if why is not None:
-                after[symbol] = 0.0
-                results.append(self.shrink(symbol, self.code, f"{why}; target 0"))
-        return after, results
+from alphamill.risk.rule import ExitRule
 
 
 @dataclass(frozen=True, slots=True)

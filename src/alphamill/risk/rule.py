@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from alphamill.domain.decisions import RuleResult, Verdict
-from alphamill.domain.orders import Order, order_id
+from alphamill.domain.orders import Order, Position, order_id
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import InvalidConfig, InvalidWeights
 from alphamill.risk.context import RiskContext
@@ -31,6 +31,32 @@ class TargetRule(ABC):
 
     def deny(self, symbol: str, code: str, detail: str) -> RuleResult:
         return RuleResult(self.name, symbol, Verdict.DENY, code, detail)
+
+
+class ExitRule(TargetRule):
+    """Closes a held position by its own price: gives it the target 0, and leaves every other weight alone.
+
+    Such a rule runs at every closed bar, also where the schedule skips the decision, and over positions without a
+    target. A symbol without a sound price is left alone. One without a bar in this session is judged by its last close.
+    """
+
+    code: ClassVar[str]
+
+    @abstractmethod
+    def why(self, position: Position, price: Decimal) -> str | None:
+        """Why the position is closed at this raw close; None to keep it."""
+
+    def apply(self, context: RiskContext, weights: Weights) -> tuple[Weights, list[RuleResult]]:
+        after, results = dict(weights), []
+        for symbol, position in context.positions.items():
+            price = context.prices.get(symbol)
+            if price is None or not price.is_finite() or price <= 0 or position.average_price <= 0:
+                continue
+            why = self.why(position, price) if position.quantity else None
+            if why is not None:
+                after[symbol] = 0.0
+                results.append(self.shrink(symbol, self.code, f"{why}; target 0"))
+        return after, results
 
 
 class OrderRule(ABC):
@@ -109,6 +135,11 @@ class Rules:
 
     targets: tuple[TargetRule, ...]
     orders: tuple[OrderRule, ...]
+
+    @property
+    def exits(self) -> "Rules":
+        """The rules that run also where the schedule skips the decision, as target rules; no order rules."""
+        return Rules(tuple(rule for rule in self.targets if isinstance(rule, ExitRule)), ())
 
     def with_target(self, rule: TargetRule) -> "Rules":
         """Add a rule of your own, in front: the exit rules stay last."""

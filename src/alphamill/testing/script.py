@@ -64,8 +64,10 @@ class Script:
     targets
         By number of the bar at whose close they are sent: the whole target, a symbol not named gets 0. Bar 0 is
         history only.
-    sizing, risk, broker
+    sizing, risk, broker, universe
         Fields of the portfolio's parts; limits and costs that are not named are off, margin is on.
+    every_bars
+        The controller itself decides, without a forecast, at every n-th bar, bar 0 counted.
     """
 
     bars: Mapping[str, Sequence[Bar | None]]
@@ -74,6 +76,8 @@ class Script:
     sizing: Mapping[str, Any] = field(default_factory=dict)
     risk: Mapping[str, Any] = field(default_factory=dict)
     broker: Mapping[str, Any] = field(default_factory=dict)
+    universe: Mapping[str, Any] = field(default_factory=dict)
+    every_bars: int = 1
 
     @cached_property
     def spec(self) -> PortfolioSpec:
@@ -81,7 +85,8 @@ class Script:
             {
                 "name": NAME,
                 "initial_cash_usd": self.initial_cash_usd,
-                "universe": {"symbols": tuple(sorted(self.bars))},
+                "universe": {"symbols": tuple(sorted(self.bars)), **self.universe},
+                "schedule": {"every_bars": self.every_bars},
                 "sizing": {**_SIZING, **self.sizing},
                 "risk": {**_RISK, **self.risk},
                 "broker": {**_BROKER, **self.broker},

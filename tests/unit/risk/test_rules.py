@@ -11,8 +11,17 @@ from alphamill.domain.decisions import RuleResult, TradingState, Verdict
 from alphamill.domain.orders import Order, Position, order_id
 from alphamill.domain.portfolios import PortfolioSpec, RiskLimits, Universe
 from alphamill.errors import InvalidWeights
-from alphamill.risk import OrderRule, RiskContext, Rules, check_orders, check_targets, default_rules, next_state
-from alphamill.risk.exit_rules import ExitRule, StopLoss, TakeProfit, TrailingStop
+from alphamill.risk import (
+    ExitRule,
+    OrderRule,
+    RiskContext,
+    Rules,
+    check_orders,
+    check_targets,
+    default_rules,
+    next_state,
+)
+from alphamill.risk.exit_rules import StopLoss, TakeProfit, TrailingStop
 from alphamill.risk.order_rules import BuyingPower, MaxOrderNotional, MaxVolume, MinOrder, StateAllows, ValidNumbers
 from alphamill.risk.target_rules import GrossLimit, LongOnly, MaxDrawdown, MaxTurnover, MaxWeight
 from alphamill.testing.orders import close_of, market_order
