@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from alphamill.domain.money import CASH_STEP_USD
 from alphamill.domain.orders import Fill
-from alphamill.execution.money import CASH_STEP_USD
 
 #: Shares: a float of a size that portfolios hold is off by less.
 QUANTITY_GAP = Decimal("1e-9")

@@ -11,9 +11,9 @@ from scipy import sparse
 
 from alphamill.domain.decisions import Signal, TradingState
 from alphamill.domain.forecasts import Forecast
+from alphamill.domain.money import to_decimal
 from alphamill.domain.orders import Position
 from alphamill.domain.portfolios import PortfolioSpec, RiskLimits, Sizing, Universe
-from alphamill.execution.money import to_decimal
 from alphamill.portfolio import signals, target_weights
 from alphamill.portfolio.bounds import Bounds, bounds
 from alphamill.portfolio.covariance import FactorCovariance

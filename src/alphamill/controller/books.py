@@ -15,11 +15,11 @@ from alphamill.ports import Broker
 UNANSWERED: Final = (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)
 
 
-def after_actions(record: PortfolioRecord, actions: Sequence[Action]) -> Account:
+def after_actions(record: PortfolioRecord, actions: Sequence[Action], share_step: Decimal) -> Account:
     """The book after splits and dividends, before any fill of their session."""
     account = Account(record.cash_usd, record.positions)
-    for action in actions:
-        account = account.apply_action(action.symbol, action.price_factor, action.split_factor, action.previous_close)
+    for a in actions:
+        account = account.apply_action(a.symbol, a.price_factor, a.split_factor, a.previous_close, share_step)
     return account
 
 

@@ -188,7 +188,7 @@ class PortfolioController:
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         orders, fills = collect(record, self._broker)
-        account = after_actions(record, market.actions)
+        account = after_actions(record, market.actions, self.spec.broker.share_step)
         for fill in fills:
             account = account.apply(fill)
         return self._settle_account(record, market, account, orders, fills)
@@ -213,7 +213,7 @@ class PortfolioController:
         record = self._ledger.load(self.spec)
         actions = [a for a in market.actions if a.symbol in symbols and a.symbol in record.positions]
         if actions and record.last_settled_at == market.ts:
-            self._settle_account(record, market, after_actions(record, actions))
+            self._settle_account(record, market, after_actions(record, actions, self.spec.broker.share_step))
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)

@@ -97,6 +97,7 @@ def plan_to_weights(
         portfolio=spec.name,
         decided_at=context.decided_at,
         target_weights=moved,
+        share_step=spec.broker.share_step,
         nav_usd=context.nav_usd,
         positions=context.positions,
         prices=context.prices,

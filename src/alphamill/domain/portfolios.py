@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alphamill.domain.naming import SYMBOL
 from alphamill.errors import InvalidConfig
@@ -97,8 +97,37 @@ class RiskLimits(_Frozen):
 class BrokerRef(_Frozen):
     kind: Literal["paper"] = Field(default="paper", description="Which broker executes.")
     commission_bps: float = Field(default=5.0, ge=0, lt=10_000, description="Of the notional, per fill.")
+    commission_usd_per_share: Decimal = Field(
+        default=Decimal(0), ge=0, le=1000, description="Per share, on top of the bps."
+    )
+    commission_min_usd: Decimal = Field(
+        default=Decimal(0), ge=0, le=100_000, description="A fill whose commission comes to less pays this instead."
+    )
     slippage_bps: float = Field(default=2.0, ge=0, lt=10_000, description="Of the open, against the trader.")
+    slippage_usd_per_share: Decimal = Field(
+        default=Decimal(0), ge=0, le=1000, description="Against the trader, on top of the bps."
+    )
+    share_step: Decimal = Field(
+        default=Decimal(1),
+        ge=Decimal("0.000001"),
+        le=1,
+        description="Smallest quantity traded; must divide one share: 1, 0.5, 0.1, 0.001 ... 0.000001.",
+    )
+    max_participation_pct: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="Of the bar's volume, per symbol and session, is the most that fills; the rest of an order waits "
+        "for the next open. null: no cap.",
+    )
     margin: bool = Field(default=False, description="False: a buy never spends more than the cash at hand.")
+
+    @field_validator("share_step")
+    @classmethod
+    def _divides_one_share(cls, value: Decimal) -> Decimal:
+        if 1 % value:
+            raise ValueError("one share must be a whole number of steps, such as 1, 0.5, 0.1 or 0.001")
+        return value.normalize()
 
 
 class PortfolioSpec(_Frozen):

@@ -1,27 +1,17 @@
 """Stage 11: from target weights to orders, fills and positions."""
 
+from alphamill.domain.costs import Commission, CommissionModel, Slippage, SlippageModel, costs_of
 from alphamill.execution.account import Account
 from alphamill.execution.collection import collect
-from alphamill.execution.costs import (
-    CommissionModel,
-    FixedSlippage,
-    PercentCommission,
-    PercentSlippage,
-    PerShareCommission,
-    SlippageModel,
-    costs_of,
-)
 from alphamill.execution.proposal import propose_orders
 from alphamill.execution.reconciliation import reconcile
 from alphamill.execution.sending import send_orders
 
 __all__ = [
     "Account",
+    "Commission",
     "CommissionModel",
-    "FixedSlippage",
-    "PerShareCommission",
-    "PercentCommission",
-    "PercentSlippage",
+    "Slippage",
     "SlippageModel",
     "collect",
     "costs_of",

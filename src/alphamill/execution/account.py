@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from alphamill.domain.money import round_average, round_cash, to_decimal
 from alphamill.domain.orders import Fill, Position
 from alphamill.errors import DataUnfit
 from alphamill.execution.corporate_actions import dividend_cash, dividend_factor, share_ratio, split_position
-from alphamill.execution.money import round_average, round_cash, to_decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Account:
         price_factor: float | Decimal,
         split_factor: float | Decimal,
         previous_close: float | Decimal,
+        share_step: Decimal = Decimal(1),
     ) -> "Account":
         """The book after a split, a dividend or both, as of the open of the ex-date.
 
@@ -50,6 +51,8 @@ class Account:
             The split's part of it: 0.5 for two new shares per old one.
         previous_close
             Raw close of the symbol's bar before, in old shares.
+        share_step
+            What a split leaves of less than this is paid out in cash.
 
         Raises
         ------
@@ -68,7 +71,7 @@ class Account:
             extreme = round_average(position.extreme_price * to_decimal(price_factor))
             position = replace(position, extreme_price=extreme)
         if ratio != 1:
-            position, in_lieu = split_position(position, ratio, close)
+            position, in_lieu = split_position(position, ratio, close, share_step)
         return self._replace(position, self.cash_usd + dividend + in_lieu)
 
     def marked(self, prices: Mapping[str, Decimal]) -> "Account":

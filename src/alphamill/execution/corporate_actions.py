@@ -1,15 +1,15 @@
-"""What a split and a dividend do to a position: its value stays, its form changes."""
+"""What a split and a dividend do to a position and to an open order: the value stays, the form changes."""
 
 import math
 from dataclasses import replace
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
 from alphamill.domain.bars import MAX_DIVIDEND_FACTOR
-from alphamill.domain.orders import Position
+from alphamill.domain.money import round_average, round_cash, round_shares, to_decimal
+from alphamill.domain.orders import Order, OrderStatus, Position
 from alphamill.errors import DataUnfit, InvalidInput
-from alphamill.execution.money import round_average, round_cash, to_decimal
 
 #: Below this, 1 - dividend factor is float noise and pays nothing.
 DIVIDEND_NOISE: Final = Decimal("1e-9")
@@ -65,22 +65,37 @@ def dividend_cash(position: Position, factor: Decimal, previous_close: Decimal) 
     return round_cash(position.quantity * previous_close * (1 - factor))
 
 
-def split_position(position: Position, ratio: Fraction, previous_close: Decimal) -> tuple[Position, Decimal]:
-    """The position after a split, and cash in lieu of the fraction of a share.
+def split_position(
+    position: Position, ratio: Fraction, previous_close: Decimal, share_step: Decimal
+) -> tuple[Position, Decimal]:
+    """The position after a split, and cash in lieu of what is left over of a step.
 
-    A whole position stays whole: the fraction is paid at the adjusted previous close. The average
-    price moves by the inverse, so that quantity times average plus the fraction's cost is unchanged.
+    The quantity is rounded toward zero to `share_step`; the rest is paid (by a short: taken) at the adjusted previous
+    close. The average price moves by the inverse, so that quantity times average plus the rest's cost is unchanged.
     """
     exact = position.quantity * ratio.numerator / ratio.denominator
-    whole = position.quantity == position.quantity.to_integral_value()
-    quantity = exact.to_integral_value(rounding=ROUND_DOWN) if whole else exact
+    quantity = round_shares(exact, share_step)
     adjusted = previous_close * ratio.denominator / ratio.numerator
     average = round_average(position.average_price * ratio.denominator / ratio.numerator)
     return replace(position, quantity=quantity, average_price=average), round_cash((exact - quantity) * adjusted)
 
 
-def split_quantity(quantity: Decimal, ratio: Fraction) -> Decimal:
-    """An open order's quantity after a split; a whole one stays whole, rounded down."""
-    exact = quantity * ratio.numerator / ratio.denominator
-    whole = quantity == quantity.to_integral_value()
-    return exact.to_integral_value(rounding=ROUND_DOWN) if whole else exact
+def split_order(order: Order, split_factor: float | Decimal, share_step: Decimal) -> Order:
+    """An open order in new shares: what has filled and what is left, each rounded toward zero to `share_step`.
+
+    Its id stays: it names the order as it was decided. When nothing is left to fill, it is CANCELLED.
+    """
+    ratio = share_ratio(split_factor)
+    if ratio == 1:
+        return order
+    filled = _split_quantity(order.filled_quantity, ratio, share_step)
+    left = _split_quantity(order.quantity - order.filled_quantity, ratio, share_step)
+    detail = f"split {ratio.numerator}:{ratio.denominator}: {order.quantity:f} became {filled + left:f}"
+    if not left:
+        return replace(order.with_status(OrderStatus.CANCELLED, detail), filled_quantity=filled)
+    price = order.reference_price * ratio.denominator / ratio.numerator
+    return replace(order, quantity=filled + left, filled_quantity=filled, reference_price=price, detail=detail)
+
+
+def _split_quantity(quantity: Decimal, ratio: Fraction, share_step: Decimal) -> Decimal:
+    return round_shares(quantity * ratio.numerator / ratio.denominator, share_step)

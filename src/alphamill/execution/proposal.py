@@ -1,10 +1,11 @@
-"""From target weights to orders: whole shares, sells first."""
+"""From target weights to orders: whole steps of a share, sells first."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Final
 
+from alphamill.domain.money import round_shares
 from alphamill.domain.orders import Order, Position, Side, order_id
 from alphamill.errors import DataUnfit, InvalidWeights
 
@@ -22,12 +23,13 @@ def propose_orders(
     prices: Mapping[str, Decimal],
     min_order_usd: Decimal,
     cash_buffer_pct: float,
+    share_step: Decimal = Decimal(1),
     reasons: Mapping[str, str] | None = None,
     held: Collection[str] = (),
 ) -> list[Order]:
     """Orders that bring positions to their targets.
 
-    A target is ``weight * nav * (1 - buffer) / price`` in whole shares, rounded toward zero. An
+    A target is ``weight * nav * (1 - buffer) / price`` shares, rounded toward zero to `share_step`. An
     order never goes against its target's direction: the buffer alone sells nothing. Differences under
     `min_order_usd` are left alone, except the one that closes a position.
 
@@ -39,6 +41,8 @@ def propose_orders(
         Raw closes of the decision's bar.
     cash_buffer_pct
         Part of NAV never allocated.
+    share_step
+        Smallest quantity traded. A position that is no multiple of it becomes one with its first order.
     reasons
         By symbol, appended to "target w from w0".
 
@@ -64,7 +68,7 @@ def propose_orders(
         position = positions.get(symbol)
         quantity = position.quantity if position else Decimal(0)
         current = quantity * price / nav_usd
-        change = _change(weight, current, base / price, quantity)
+        change = _change(weight, current, base / price, quantity, share_step)
         if not change or (weight and abs(change) * price < min_order_usd):
             continue
         side = Side.BUY if change > 0 else Side.SELL
@@ -74,11 +78,13 @@ def propose_orders(
     return sorted(orders, key=lambda order: (order.side is Side.BUY, order.symbol))
 
 
-def _change(weight: Decimal, current: Decimal, shares_per_weight: Decimal, quantity: Decimal) -> Decimal:
+def _change(
+    weight: Decimal, current: Decimal, shares_per_weight: Decimal, quantity: Decimal, share_step: Decimal
+) -> Decimal:
     """Signed shares to trade; zero when the target is the position as it stands."""
     if abs(weight - current) <= WEIGHT_STEP and weight:
         return Decimal(0)
-    change = (weight * shares_per_weight).to_integral_value(rounding=ROUND_DOWN) - quantity
+    change = round_shares(weight * shares_per_weight, share_step) - quantity
     return change if change * (weight - current) > 0 else Decimal(0)
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Final
 
+from alphamill.domain.costs import costs_of
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.risk.context import RiskContext
@@ -50,7 +51,7 @@ def default_rules(spec: PortfolioSpec) -> Rules:
         MinOrder(sizing.min_order_usd),
     ]
     if not broker.margin:
-        orders.append(BuyingPower(broker.commission_bps, broker.slippage_bps))
+        orders.append(BuyingPower(*costs_of(broker)))
     rules = Rules(tuple(targets), tuple(orders))
     for name in risk.own_rules:
         own = build_own_rule(name, spec)

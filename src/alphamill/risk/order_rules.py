@@ -1,27 +1,26 @@
 """Rules over orders: the last word before the ledger."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import ClassVar
 
+from alphamill.domain.costs import Commission, Slippage
 from alphamill.domain.decisions import RuleResult, TradingState
+from alphamill.domain.money import round_shares
 from alphamill.domain.orders import Order, Side
 from alphamill.risk.context import RiskContext
 from alphamill.risk.rule import OrderRule
 
-_BPS = Decimal(10_000)
 _NOTHING = Decimal(0)
-
-
-def whole(quantity: Decimal) -> Decimal:
-    """Whole shares, rounded toward zero."""
-    return quantity.to_integral_value(rounding=ROUND_DOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class ValidNumbers(OrderRule):
-    """Price and quantity are finite and above zero, and the price is that of the decision's bar."""
+    """Price and quantity are finite and above zero, the price is that of the decision's bar, the shares can be traded.
+
+    They can when the order, or the position it leaves, is a multiple of the broker's `share_step`.
+    """
 
     name: ClassVar[str] = "valid_numbers"
 
@@ -32,6 +31,9 @@ class ValidNumbers(OrderRule):
                 return self.deny(order, "INVALID_PRICE", f"price {value}")
         if not order.quantity.is_finite() or order.quantity <= 0:
             return self.deny(order, "INVALID_QUANTITY", f"quantity {order.quantity}")
+        step, after = context.spec.broker.share_step, context.quantity(order.symbol) + order.side.sign * order.quantity
+        if order.quantity % step and after % step:
+            return self.deny(order, "INVALID_QUANTITY", f"quantity {order.quantity:f} is no multiple of {step:f}")
         if price != order.reference_price:
             return self.deny(order, "INVALID_PRICE", f"reference {order.reference_price:f}, the bar has {price:f}")
         return order, None
@@ -76,7 +78,7 @@ class MaxOrderNotional(OrderRule):
         detail = f"notional {order.notional_usd:.2f} USD is above {self.limit_usd:f}"
         if context.raises_exposure(order):
             return self.deny(order, "ORDER_NOTIONAL", detail)
-        return self.shrink(order, whole(self.limit_usd / order.reference_price), "ORDER_NOTIONAL", detail)
+        return self.shrink(order, _in_steps(context, self.limit_usd / order.reference_price), "ORDER_NOTIONAL", detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class MaxVolume(OrderRule):
         volume = context.volumes.get(order.symbol)
         if volume is None or not volume.is_finite() or volume < 0:
             return self.deny(order, "VOLUME_CAP", f"volume {volume}")
-        cap = whole(volume * Decimal(str(self.limit_pct)) / 100)
+        cap = _in_steps(context, volume * Decimal(str(self.limit_pct)) / 100)
         if order.quantity <= cap:
             return order, None
         return self.shrink(order, cap, "VOLUME_CAP", f"{self.limit_pct:g} % of the volume {volume:f} is {cap:f}")
@@ -98,32 +100,42 @@ class MaxVolume(OrderRule):
 
 @dataclass(frozen=True, slots=True)
 class BuyingPower(OrderRule):
-    """Without margin, buys cost no more than cash and sales bring, costs included; all are cut alike."""
+    """Without margin, buys cost no more than cash and sales bring, costs included; otherwise all are cut alike.
 
-    commission_bps: float
-    slippage_bps: float
+    Costs are those of one fill at the reference price. Where buys are cut, the minimum commission is set aside once for
+    each of them and the rest shared in proportion: what is left then pays for itself however it is rounded.
+    """
+
+    commission: Commission
+    slippage: Slippage
     name: ClassVar[str] = "buying_power"
 
     def apply(self, context: RiskContext, orders: Sequence[Order]) -> tuple[list[Order], list[RuleResult]]:
-        commission = Decimal(str(self.commission_bps)) / _BPS
-        slippage = Decimal(str(self.slippage_bps)) / _BPS
-        pays, gets = (1 + slippage) * (1 + commission), (1 - slippage) * (1 - commission)
-        proceeds = sum((o.notional_usd * gets for o in orders if o.side is Side.SELL), _NOTHING)
-        cost = sum((o.notional_usd * pays for o in orders if o.side is Side.BUY), _NOTHING)
+        buys = [order for order in orders if order.side is Side.BUY]
+        proceeds = sum((-self._cost_usd(order) for order in orders if order.side is Side.SELL), _NOTHING)
+        cost = sum((self._cost_usd(order) for order in buys), _NOTHING)
         available = max(context.cash_usd + proceeds, _NOTHING)
         if cost <= available:
             return list(orders), []
+        shared = max(available - len(buys) * self.commission.minimum_usd, _NOTHING)
+        proportional = sum((self._cost_usd(order, minimum=False) for order in buys), _NOTHING)
+        detail = f"buys need {cost:.2f} USD with costs, {available:.2f} are there"
         kept, results = [], []
         for order in orders:
             after: Order | None = order
             if order.side is Side.BUY:
-                detail = f"buys need {cost:.2f} USD with costs, {available:.2f} are there"
-                quantity = whole(order.quantity * available / cost)
+                quantity = _in_steps(context, order.quantity * shared / proportional)
                 after, result = self.shrink(order, quantity, "INSUFFICIENT_CASH", detail)
                 results.append(result)
             if after is not None:
                 kept.append(after)
         return kept, results
+
+    def _cost_usd(self, order: Order, *, minimum: bool = True) -> Decimal:
+        """Cash one fill of the whole order takes; negative where a sale brings some."""
+        model = self.commission if minimum else replace(self.commission, minimum_usd=_NOTHING)
+        price = self.slippage.fill_price(order.side, order.reference_price)
+        return order.side.sign * order.quantity * price + model.commission_usd(order.quantity, price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +150,8 @@ class MinOrder(OrderRule):
         if closes or order.notional_usd >= self.limit_usd:
             return order, None
         return self.deny(order, "MIN_ORDER", f"notional {order.notional_usd:.2f} USD is under {self.limit_usd:f}")
+
+
+def _in_steps(context: RiskContext, quantity: Decimal) -> Decimal:
+    """Rounded toward zero to what the broker trades."""
+    return round_shares(quantity, context.spec.broker.share_step)

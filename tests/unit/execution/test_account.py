@@ -78,9 +78,24 @@ def test_reverse_split_of_too_few_shares_leaves_cash_only() -> None:
     assert holding("4", "2").apply_action("X", 10.0, 10.0, D("3")) == Account(D(12), {})
 
 
-def test_a_fractional_position_stays_fractional_in_a_split() -> None:
-    assert holding("1.5", "30").apply_action("X", 0.5, 0.5, D(30)).positions["X"].quantity == 3
-    assert holding("0.5", "30").apply_action("X", 2.0, 2.0, D(30)).positions["X"].quantity == D("0.25")
+def test_a_fractional_position_is_split_to_the_step_and_the_rest_is_paid() -> None:
+    assert holding("1.5", "30").apply_action("X", 0.5, 0.5, D(30), D("0.1")).positions["X"].quantity == 3
+    account = holding("0.5", "30").apply_action("X", 2.0, 2.0, D(30), D("0.1"))
+    # 0.5 / 2 = 0.25, of which 0.2 can be held; 0.05 are paid at 30 * 2 = 60.
+    assert account == Account(D(3), {"X": Position("X", D("0.2"), D(60))})
+    assert account.nav({"X": D(60)}) == D("0.5") * 30
+
+
+def test_a_short_pays_for_the_fraction_that_a_split_leaves() -> None:
+    account = holding("-25", "2", cash="100").apply_action("X", 10.0, 10.0, D("3"))
+    # -25 / 10 = -2.5: -2 stay, half a share is bought back at 3 * 10 = 30.
+    assert account == Account(D(85), {"X": Position("X", D(-2), D(20))})
+
+
+def test_a_position_off_the_step_comes_back_to_it_in_a_split() -> None:
+    account = holding("1.25", "30").apply_action("X", 0.5, 0.5, D(30))
+    # 2.5 new shares, of which 2 are whole; half a share at 15.
+    assert account == Account(D("7.5"), {"X": Position("X", D(2), D(15))})
 
 
 def test_dividend_is_paid_to_longs_and_by_shorts() -> None:

@@ -10,7 +10,7 @@ from alphamill.adapters.brokers.paper import PaperBroker
 from alphamill.domain.orders import Order, OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import Conflict, DataUnfit, NotFound
-from alphamill.execution import Account, FixedSlippage, PerShareCommission
+from alphamill.execution import Account, Commission, Slippage
 from alphamill.testing.orders import close_of, market_order, session_bars
 
 D = Decimal
@@ -40,8 +40,8 @@ def test_own_cost_models_replace_those_of_the_reference() -> None:
     broker = PaperBroker(
         BrokerRef(),
         initial_cash={"demo": D(10_000)},
-        commission=PerShareCommission(D("0.01")),
-        slippage=FixedSlippage(D("0.5")),
+        commission=Commission(usd_per_share=D("0.01")),
+        slippage=Slippage(usd_per_share=D("0.5")),
     )
     broker.submit(market_order("A", 10))
     broker.on_bars(session_bars(1, {"A": 100.0}))

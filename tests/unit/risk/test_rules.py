@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from alphamill.domain.costs import costs_of
 from alphamill.domain.decisions import RuleResult, TradingState, Verdict
 from alphamill.domain.orders import Order, Position, order_id
 from alphamill.domain.portfolios import PortfolioSpec, RiskLimits, Universe
@@ -235,13 +236,13 @@ def test_order_without_volume_is_denied(volumes: dict[str, Decimal]) -> None:
 
 def test_buys_share_cash_and_proceeds_after_costs() -> None:
     orders = [market_order("C", -10), market_order("A", 100), market_order("B", 50)]
-    kept, results = BuyingPower(5, 2).apply(context(cash_usd=D(5000)), orders)
+    kept, results = BuyingPower(*costs_of(SPEC.broker)).apply(context(cash_usd=D(5000)), orders)
     assert [(o.symbol, o.quantity) for o in kept] == [("C", 10), ("A", 39), ("B", 19)]
     assert said(results) == [("A", Verdict.SHRINK, "INSUFFICIENT_CASH"), ("B", Verdict.SHRINK, "INSUFFICIENT_CASH")]
 
 
 def test_buy_without_cash_is_denied() -> None:
-    kept, results = BuyingPower(5, 2).apply(context(cash_usd=D(-10)), [market_order("A", 1)])
+    kept, results = BuyingPower(*costs_of(SPEC.broker)).apply(context(cash_usd=D(-10)), [market_order("A", 1)])
     assert (kept, said(results)) == ([], [("A", Verdict.DENY, "INSUFFICIENT_CASH")])
 
 

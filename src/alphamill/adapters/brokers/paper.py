@@ -30,13 +30,19 @@ class PaperBroker:
 
     An order decided at the close of bar t fills at the open of the first later session in which its
     symbol has a bar; never in a session that opened before the decision. Splits and dividends are
-    handled before matching; sells fill before buys. Without margin a buy is cut to the whole shares
-    that cash pays for, and the rest is cancelled with the reason.
+    handled before matching; sells fill before buys, then by symbol and time of decision. Without margin a buy is cut
+    to the shares (steps of `share_step`) that cash pays for, and the rest is cancelled with the reason.
+
+    With `max_participation_pct` at most that part of the bar's volume fills, per symbol and session, all orders of the
+    symbol together. An order that is left over stays open, PARTIALLY_FILLED once something filled, and fills on at the
+    next open of its symbol under that session's cap, until it is whole or cancelled. Every part is one fill at its own
+    session's open, with commission (and its minimum) and slippage of its own. A split between two parts restates
+    quantity and filled quantity in new shares.
 
     Parameters
     ----------
     broker_ref
-        Costs and margin.
+        Costs, margin, the step of shares and the volume cap.
     initial_cash
         By portfolio. A portfolio that `store` already knows keeps its cash.
     store
@@ -59,7 +65,14 @@ class PaperBroker:
         session_open: SessionOpen = midnight_utc,
     ) -> None:
         costs = costs_of(broker_ref)
-        self._matching = Matching(commission or costs[0], slippage or costs[1], broker_ref.margin, session_open)
+        self._matching = Matching(
+            commission or costs[0],
+            slippage or costs[1],
+            broker_ref.margin,
+            broker_ref.share_step,
+            broker_ref.max_participation_pct,
+            session_open,
+        )
         self._store = store
         self._lock = threading.Lock()
         self._books = PaperBooks()
@@ -138,6 +151,9 @@ class PaperBroker:
             return order.with_status(OrderStatus.REJECTED, f"the paper broker has no portfolio {order.portfolio}")
         if not order.quantity.is_finite() or order.quantity <= 0:
             return order.with_status(OrderStatus.REJECTED, f"quantity {order.quantity} is not above zero")
+        step = self._matching.share_step
+        if _off_step(order, self._books.accounts[order.portfolio].positions.get(order.symbol), step):
+            return order.with_status(OrderStatus.REJECTED, f"quantity {order.quantity:f} is no multiple of {step:f}")
         return order.with_status(OrderStatus.ACCEPTED)
 
     def _commit(self, events: list[PaperEvent]) -> None:
@@ -164,3 +180,9 @@ def _require_own_id(order: Order) -> None:
             field="id",
             remedy="Compute it with domain.orders.order_id.",
         )
+
+
+def _off_step(order: Order, position: Position | None, step: Decimal) -> bool:
+    """Neither the order nor the position it leaves is a multiple of the step."""
+    held = position.quantity if position else Decimal(0)
+    return bool(order.quantity % step and (held + order.side.sign * order.quantity) % step)

@@ -77,7 +77,11 @@ class PaperBooks:
         for action in event.actions:
             for name, account in self.accounts.items():
                 self.accounts[name] = account.apply_action(
-                    action.symbol, action.price_factor, action.split_factor, action.previous_close
+                    action.symbol,
+                    action.price_factor,
+                    action.split_factor,
+                    action.previous_close,
+                    action.share_step,
                 )
         for fill in event.fills:
             portfolio = self.orders[fill.order_id].portfolio

@@ -29,12 +29,13 @@ class OrderRecorded:
 
 @dataclass(frozen=True, slots=True)
 class CorporateAction:
-    """A split or dividend on the ex-date, with the raw close before it."""
+    """A split or dividend on the ex-date, with the raw close before it and the step that shares are rounded to."""
 
     symbol: str
     price_factor: float
     split_factor: float
     previous_close: Decimal
+    share_step: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,21 @@
-"""Matching at the open: which open orders fill, at what price, and what a cash account can afford."""
+"""Matching at the open: which open orders fill, how much of them, at what price."""
 
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 import polars as pl
 
 from alphamill.adapters.brokers.paper_books import PaperBooks
 from alphamill.adapters.brokers.paper_events import CorporateAction, SessionMatched
+from alphamill.domain.costs import CommissionModel, SlippageModel
+from alphamill.domain.money import round_shares, to_decimal
 from alphamill.domain.orders import Fill, Order, OrderStatus, Side
 from alphamill.errors import DataUnfit
-from alphamill.execution import Account, CommissionModel, SlippageModel
-from alphamill.execution.corporate_actions import share_ratio, split_quantity
+from alphamill.execution import Account
+from alphamill.execution.corporate_actions import split_order
 
 SessionOpen = Callable[[dt.date], dt.datetime]
 
@@ -29,11 +31,13 @@ def midnight_utc(session: dt.date) -> dt.datetime:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """The rules of execution: costs, margin, and when a session opens."""
+    """The rules of execution: costs, margin, the step of shares, the volume cap, and when a session opens."""
 
     commission: CommissionModel
     slippage: SlippageModel
     margin: bool
+    share_step: Decimal = Decimal(1)
+    max_participation_pct: float | None = None
     session_open: SessionOpen = midnight_utc
 
     def match(self, books: PaperBooks, ts: dt.datetime, bars: pl.DataFrame, symbols: set[str]) -> SessionMatched:
@@ -42,75 +46,99 @@ class Matching:
         Raises
         ------
         DataUnfit
-            A needed number of a bar is missing, not finite or not above zero.
+            A needed number of a bar is missing, not finite or not above zero (a volume: under zero).
         """
         rows = _rows(bars, symbols)
         accounts = dict(books.accounts)
-        actions = tuple(_actions(books.closes, rows, _held(accounts)))
+        actions = tuple(_actions(books.closes, rows, _held(accounts), self.share_step))
         for a in actions:
             for name, account in accounts.items():
-                accounts[name] = account.apply_action(a.symbol, a.price_factor, a.split_factor, a.previous_close)
-        opens_at = self.session_open(bars["session"][0]) if books.open else ts
+                accounts[name] = account.apply_action(
+                    a.symbol, a.price_factor, a.split_factor, a.previous_close, a.share_step
+                )
+        day: dt.date = bars["session"][0]
+        opens_at = self.session_open(day) if books.open else ts
         due = [o for o in books.open.values() if o.symbol in rows and o.decided_at <= opens_at]
-        orders = {o.id: _split(o, rows[o.symbol]["split_factor"]) for o in due}
+        orders = {o.id: split_order(o, rows[o.symbol]["split_factor"], self.share_step) for o in due}
+        volume_left = self._volume_caps(bars, {order.symbol for order in due})
         fills = []
         for order in sorted(orders.values(), key=_priority):
             if order.status.is_final:
                 continue
-            account = accounts[order.portfolio]
-            orders[order.id], fill = self._fill(
-                order, account, rows[order.symbol]["open"], bars["session"][0], opens_at
-            )
-            if fill:
-                fills.append(fill)
-                accounts[order.portfolio] = account.apply(fill)
+            split = order.detail if order is not books.open[order.id] else ""
+            cap, account = volume_left.get(order.symbol), accounts[order.portfolio]
+            price = self.slippage.fill_price(order.side, to_decimal(rows[order.symbol]["open"]))
+            after, quantity = self._matched(order, account, price, cap)
+            orders[order.id] = replace(after, detail="; ".join(filter(None, (split, after.detail))))
+            if not quantity:
+                continue
+            fills.append(self._fill_of(order, quantity, price, day, opens_at))
+            accounts[order.portfolio] = account.apply(fills[-1])
+            if cap is not None:
+                volume_left[order.symbol] = cap - quantity
         held = _held(accounts)
         changed = tuple(order for order in orders.values() if order != books.open[order.id])
         closes = tuple((symbol, row["close"]) for symbol, row in rows.items() if symbol in held)
         return SessionMatched(ts, tuple(bars["symbol"]), actions, changed, tuple(fills), closes)
 
-    def _fill(
-        self, order: Order, account: Account, open_price: float, session: dt.date, at: dt.datetime
-    ) -> tuple[Order, Fill | None]:
-        price = self.slippage.fill_price(order.side, Decimal(str(open_price)))
-        quantity = order.quantity
+    def _volume_caps(self, bars: pl.DataFrame, symbols: set[str]) -> dict[str, Decimal]:
+        """Shares of each symbol that may fill in this session, all orders together; empty without a cap."""
+        if self.max_participation_pct is None:
+            return {}
+        part = to_decimal(self.max_participation_pct) / 100
+        volumes = zip(bars["symbol"].to_list(), bars["volume"].to_list(), strict=True)
+        return {s: round_shares(_volume(v, s) * part, self.share_step) for s, v in volumes if s in symbols}
+
+    def _matched(self, order: Order, account: Account, price: Decimal, cap: Decimal | None) -> tuple[Order, Decimal]:
+        """The order after this open, and how much of it fills at `price`."""
+        left = order.quantity - order.filled_quantity
+        tradable = left if cap is None else min(left, cap)
+        quantity = tradable
         if order.side is Side.BUY and not self.margin:
-            quantity = self._affordable(quantity, price, account.cash_usd)
-        if not quantity:
-            return order.with_status(OrderStatus.CANCELLED, _short_of_cash(order, quantity, price, account)), None
-        commission = self.commission.commission_usd(quantity, price)
-        fill_id = f"fill_{order.id.removeprefix('ord_')}_{session:%Y%m%d}_1"
-        fill = Fill(fill_id, order.id, order.symbol, order.side, quantity, price, commission, at)
-        after = replace(order, status=OrderStatus.FILLED, filled_quantity=quantity)
-        if quantity < order.quantity:
-            after = after.with_status(OrderStatus.CANCELLED, _short_of_cash(order, quantity, price, account))
-        return after, fill
+            quantity = self._affordable(tradable, price, account.cash_usd)
+        filled = order.filled_quantity + quantity
+        said = f"{filled:f} of {order.quantity:f} filled: "
+        if quantity < tradable:
+            status = OrderStatus.CANCELLED
+            said += f"cash {account.cash_usd:.2f} USD does not reach for more at {price:f} without margin"
+        elif filled < order.quantity:
+            status = OrderStatus.PARTIALLY_FILLED if filled else order.status
+            said += f"{cap or 0:f} could trade under the volume cap, the rest waits for the next open"
+        else:
+            status, said = OrderStatus.FILLED, ""
+        return replace(order, status=status, filled_quantity=filled, detail=said), quantity
+
+    def _fill_of(self, order: Order, quantity: Decimal, price: Decimal, session: dt.date, at: dt.datetime) -> Fill:
+        """One fill a session and order, so the session makes its id unique."""
+        return Fill(
+            id=f"fill_{order.id.removeprefix('ord_')}_{session:%Y%m%d}_1",
+            order_id=order.id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=quantity,
+            price=price,
+            commission_usd=self.commission.commission_usd(quantity, price),
+            filled_at=at,
+        )
 
     def _affordable(self, wanted: Decimal, price: Decimal, cash_usd: Decimal) -> Decimal:
-        """All of `wanted`, or the most whole shares that `cash_usd` pays for with commission."""
+        """All of `wanted`, or the most steps of a share that `cash_usd` pays for with commission."""
 
         def cost(quantity: Decimal) -> Decimal:
             return quantity * price + self.commission.commission_usd(quantity, price)
 
         if cost(wanted) <= cash_usd:
             return wanted
-        low, high = 0, int(wanted.to_integral_value(rounding=ROUND_DOWN))
+        low, high = 0, int(wanted // self.share_step)
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if cost(Decimal(middle)) <= cash_usd else (low, middle - 1)
-        return Decimal(low)
+            low, high = (middle, high) if cost(middle * self.share_step) <= cash_usd else (low, middle - 1)
+        return low * self.share_step
 
 
 def _priority(order: Order) -> tuple[bool, str, dt.datetime, str]:
     """Sells first: their cash pays for the buys."""
     return order.side is Side.BUY, order.symbol, order.decided_at, order.id
-
-
-def _short_of_cash(order: Order, filled: Decimal, price: Decimal, account: Account) -> str:
-    return (
-        f"{filled:f} of {order.quantity:f} filled: cash {account.cash_usd:.2f} USD "
-        f"does not reach for more at {price:f} without margin"
-    )
 
 
 def _rows(bars: pl.DataFrame, symbols: set[str]) -> dict[str, dict[str, float]]:
@@ -132,27 +160,20 @@ def _positive(value: float | None, symbol: str, name: str) -> float:
     return value
 
 
+def _volume(value: float | None, symbol: str) -> Decimal:
+    if value is None or not math.isfinite(value) or value < 0:
+        raise DataUnfit(f"{symbol} has volume {value}.", field="volume", remedy="Validate the bars before trading.")
+    return to_decimal(value)
+
+
 def _held(accounts: Mapping[str, Account]) -> set[str]:
     return {symbol for account in accounts.values() for symbol in account.positions}
 
 
 def _actions(
-    closes: Mapping[str, float], rows: Mapping[str, Mapping[str, float]], held: set[str]
+    closes: Mapping[str, float], rows: Mapping[str, Mapping[str, float]], held: set[str], share_step: Decimal
 ) -> Iterable[CorporateAction]:
     for symbol, row in rows.items():
         factors = row["price_factor"], row["split_factor"]
         if symbol in held and factors != (1.0, 1.0):
-            yield CorporateAction(symbol, *factors, Decimal(str(closes[symbol])))
-
-
-def _split(order: Order, split_factor: float) -> Order:
-    """An open order in new shares. Its id stays: it names the order as it was decided."""
-    if split_factor == 1.0:
-        return order
-    ratio = share_ratio(split_factor)
-    quantity = split_quantity(order.quantity, ratio)
-    detail = f"split {ratio.numerator}:{ratio.denominator}: {order.quantity:f} became {quantity:f}"
-    if not quantity:
-        return order.with_status(OrderStatus.CANCELLED, detail)
-    price = order.reference_price * ratio.denominator / ratio.numerator
-    return replace(order, quantity=quantity, reference_price=price, detail=detail)
+            yield CorporateAction(symbol, *factors, to_decimal(closes[symbol]), share_step)

@@ -1,4 +1,4 @@
-"""Rounding of money: one step for prices and cash, a finer one for averages.
+"""Rounding of money and shares: one step for prices and cash, a finer one for averages, the broker's for shares.
 
 Cash and fill prices step in 1e-6 USD. Cents would be wrong by up to half a cent per fill, which a
 golden number over hundreds of fills shows; exact products would grow digits without end. Average
@@ -25,3 +25,8 @@ def round_cash(amount_usd: Decimal) -> Decimal:
 def round_average(price: Decimal) -> Decimal:
     """Half-even to `AVERAGE_STEP_USD`."""
     return price.quantize(AVERAGE_STEP_USD, rounding=ROUND_HALF_EVEN)
+
+
+def round_shares(quantity: Decimal, step: Decimal) -> Decimal:
+    """A signed quantity in whole steps, rounded toward zero. Exact: nothing is rounded up to a step on the way."""
+    return quantity // step * step
