@@ -92,3 +92,12 @@ def test_stop_is_from_the_average_of_two_entries(scenario: Scenario) -> None:
         fills=[(2, "AAA", BUY, "400", "100", "0"), (3, "AAA", BUY, "304", "125", "0")],
         nav={4: "93104", 5: "92400"},  # 704 * 101 - 78,000 = -6,896; 704 * 100 - 78,000 = -7,600
     )
+
+
+def test_stop_is_judged_between_scheduled_decisions(scenario: Scenario) -> None:
+    bars = [FLAT, FLAT, Bar(100, 99), Bar(95, 89), Bar(88, 95), FLAT]
+    scenario(
+        Script({"AAA": bars}, targets=LONG, risk=STOP, every_bars=100),
+        fills=[(2, "AAA", BUY, "500", "100", "0"), (4, "AAA", SELL, "500", "88", "0")],
+        nav={4: "94000"},
+    )
