@@ -24,7 +24,8 @@ import polars as pl
 
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.orders import Fill, Side
-from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.domain.portfolios import BrokerRef, PortfolioSpec
+from alphamill.errors import InvalidConfig
 
 #: What is wanted at a close: weights by symbol, fractions of NAV. A held symbol that is not named is sold.
 Schedule = Mapping[dt.datetime, Mapping[str, float]]
@@ -46,7 +47,7 @@ def peer_engine(spec: PortfolioSpec, bars: pl.DataFrame, schedule: Schedule) -> 
     from ml4t.backtest import DataFeed, Engine
 
     feed = DataFeed(prices_df=bars.select(pl.col("ts").alias("timestamp"), "symbol", *_PRICES).sort("timestamp"))
-    return Engine(feed, _strategy(spec, schedule), _config(spec), execution_limits=_limits(spec))
+    return Engine(feed, _strategy(spec, schedule), _config(spec), execution_limits=_limits(spec.broker))
 
 
 def peer_run(engine: Any) -> PeerRun:
@@ -63,7 +64,7 @@ _PRICES = ("open", "high", "low", "close", "volume")
 def _strategy(spec: PortfolioSpec, schedule: Schedule) -> Any:
     from ml4t.backtest import Strategy
 
-    part, step = 1 - spec.sizing.cash_buffer_pct / 100, 1.0
+    part, steps = 1 - spec.sizing.cash_buffer_pct / 100, int(1 / spec.broker.share_step)
 
     class TargetWeights(Strategy):  # type: ignore[misc, unused-ignore]
         def on_start(self, broker: Any) -> None:
@@ -82,7 +83,7 @@ def _strategy(spec: PortfolioSpec, schedule: Schedule) -> Any:
                 position, price = broker.positions.get(symbol), data[symbol]["close"]
                 held = position.quantity if position else 0.0
                 weight = weights.get(symbol, 0.0)
-                change = toward_zero(weight * nav * part / price, step) - held
+                change = toward_zero(weight * nav * part / price, steps) - held
                 if change * (weight - held * price / nav) > 0:  # the buffer alone sells nothing
                     changes.append((symbol, change))
             for symbol, change in sorted(changes, key=lambda item: item[1] > 0):
@@ -91,10 +92,10 @@ def _strategy(spec: PortfolioSpec, schedule: Schedule) -> Any:
     return TargetWeights()
 
 
-def toward_zero(quantity: float, step: float) -> float:
-    """Whole steps of a share."""
-    steps = int(abs(quantity) / step + _FLOAT_NOISE)
-    return steps * step if quantity > 0 else -steps * step
+def toward_zero(quantity: float, steps: int) -> float:
+    """Shares in whole steps, of which one share has so many."""
+    whole = int(abs(quantity) * steps + _FLOAT_NOISE) / steps
+    return whole if quantity > 0 else -whole
 
 
 def _position_rules(spec: PortfolioSpec) -> Any:
@@ -112,7 +113,7 @@ def _position_rules(spec: PortfolioSpec) -> Any:
 
 def _config(spec: PortfolioSpec) -> Any:
     from ml4t.backtest import BacktestConfig, ExecutionMode
-    from ml4t.backtest.config import CommissionType, ShareType, SlippageType, WaterMarkSource
+    from ml4t.backtest.config import ShareType, WaterMarkSource
     from ml4t.backtest.types import StopFillMode
 
     broker = spec.broker
@@ -121,20 +122,47 @@ def _config(spec: PortfolioSpec) -> Any:
         execution_mode=ExecutionMode.NEXT_BAR,
         stop_fill_mode=StopFillMode.NEXT_BAR_OPEN,
         trail_hwm_source=WaterMarkSource.CLOSE,
-        share_type=ShareType.INTEGER,
-        commission_type=CommissionType.PERCENTAGE,
-        commission_rate=broker.commission_bps / 10_000,
-        slippage_type=SlippageType.PERCENTAGE,
-        slippage_rate=broker.slippage_bps / 10_000,
+        share_type=ShareType.INTEGER if broker.share_step == 1 else ShareType.FRACTIONAL,
         allow_short_selling=broker.margin,
         allow_leverage=broker.margin,
         skip_cash_validation=broker.margin,
         partial_fills_allowed=True,
+        **_commission(broker),
+        **_slippage(broker),
     )
 
 
-def _limits(spec: PortfolioSpec) -> Any:
-    return None
+def _commission(broker: BrokerRef) -> dict[str, Any]:
+    """Of the notional, or per share with a minimum; it cannot do both."""
+    from ml4t.backtest.config import CommissionType
+
+    per_share, minimum = float(broker.commission_usd_per_share), float(broker.commission_min_usd)
+    if not (per_share or minimum):
+        return {"commission_type": CommissionType.PERCENTAGE, "commission_rate": broker.commission_bps / 10_000}
+    if broker.commission_bps:
+        raise InvalidConfig("the second engine charges per share or per notional.", field="commission_bps")
+    charged = {"commission_per_share": per_share, "commission_minimum": minimum}
+    return {"commission_type": CommissionType.PER_SHARE, **charged}
+
+
+def _slippage(broker: BrokerRef) -> dict[str, Any]:
+    """Of the open, or so much a share; it cannot do both."""
+    from ml4t.backtest.config import SlippageType
+
+    per_share = float(broker.slippage_usd_per_share)
+    if not per_share:
+        return {"slippage_type": SlippageType.PERCENTAGE, "slippage_rate": broker.slippage_bps / 10_000}
+    if broker.slippage_bps:
+        raise InvalidConfig("the second engine slips per share or per notional.", field="slippage_bps")
+    return {"slippage_type": SlippageType.FIXED, "slippage_fixed": per_share}
+
+
+def _limits(broker: BrokerRef) -> Any:
+    """At most a part of the bar's volume fills; the rest waits for the next open, as ours."""
+    from ml4t.backtest.execution import VolumeParticipationLimit
+
+    percent = broker.max_participation_pct
+    return None if percent is None else VolumeParticipationLimit(max_participation=percent / 100)
 
 
 def _fill(number: int, fill: Any) -> Fill:

@@ -60,6 +60,55 @@ def test_commission_is_of_the_price_after_slippage(scenario: Scenario) -> None:
     )
 
 
+def test_per_share_commission_is_of_the_shares(scenario: Scenario) -> None:
+    scenario(
+        Script({"AAA": ROUND_TRIP}, targets=IN_AND_OUT, broker={"commission_usd_per_share": "0.005"}),
+        fills=[(2, "AAA", BUY, "500", "102", "2.5"), (4, "AAA", SELL, "500", "110", "2.5")],  # 500 * 0.005
+        nav={2: "100997.5", 4: "103995"},  # 1,000 - 2.50; 4,000 - 5.00
+    )
+
+
+def test_per_share_commission_has_a_minimum_a_fill(scenario: Scenario) -> None:
+    cheap = {"commission_usd_per_share": "0.005", "commission_min_usd": 1}
+    scenario(
+        Script({"AAA": ROUND_TRIP}, targets={1: {"AAA": 0.1}, 3: {"AAA": 0.0}}, broker=cheap),
+        # 100 shares would pay 0.50.
+        fills=[(2, "AAA", BUY, "100", "102", "1"), (4, "AAA", SELL, "100", "110", "1")],
+        nav={2: "100199", 4: "100798"},  # 100 * (104 - 102) - 1; 100 * (110 - 102) - 2
+    )
+
+
+def test_percent_and_per_share_commission_add_up(scenario: Scenario) -> None:
+    both = {"commission_usd_per_share": "0.005", "commission_bps": 5}
+    scenario(
+        Script({"AAA": ROUND_TRIP}, targets=IN_AND_OUT, broker=both),
+        fills=[(2, "AAA", BUY, "500", "102", "28"), (4, "AAA", SELL, "500", "110", "30")],  # 25.50, 27.50, each + 2.50
+        nav={4: "103942"},  # 4,000 - 58
+        alone="it charges per share or per notional, not both",
+    )
+
+
+def test_fixed_slippage_is_so_much_a_share_against_the_trader(scenario: Scenario) -> None:
+    scenario(
+        Script({"AAA": ROUND_TRIP}, targets=IN_AND_OUT, broker={"slippage_usd_per_share": "0.03"}),
+        fills=[(2, "AAA", BUY, "500", "102.03", "0"), (4, "AAA", SELL, "500", "109.97", "0")],
+        nav={2: "100985", 4: "103970"},  # 500 * (104 - 102.03); 500 * (109.97 - 102.03)
+    )
+
+
+def test_fixed_slippage_and_per_share_commission_of_a_short(scenario: Scenario) -> None:
+    bars = [FLAT, FLAT, Bar(100, 98), Bar(95, 96), Bar(90, 90)]
+    scenario(
+        Script(
+            {"AAA": bars},
+            targets={1: {"AAA": -0.5}, 3: {"AAA": 0.0}},
+            broker={"commission_usd_per_share": "0.01", "slippage_usd_per_share": "0.05"},
+        ),
+        fills=[(2, "AAA", SELL, "500", "99.95", "5"), (4, "AAA", BUY, "500", "90.05", "5")],
+        nav={2: "100970", 4: "104940"},  # -500 * (98 - 99.95) - 5; -500 * (90.05 - 99.95) - 10
+    )
+
+
 def test_flip_pays_commission_on_both_parts(scenario: Scenario) -> None:
     bars = [FLAT, FLAT, Bar(100, 100), Bar(100, 100)]
     scenario(

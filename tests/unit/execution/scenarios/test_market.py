@@ -80,7 +80,9 @@ def schedule_of(panel: pl.DataFrame) -> dict[object, dict[str, float]]:
 
 
 @pytest.mark.parametrize(
-    ("broker", "buffer_pct"), [({"margin": True}, 0.0), ({"margin": False}, 10.0)], ids=["margin", "cash"]
+    ("broker", "buffer_pct"),
+    [({"margin": True}, 0.0), ({"margin": False}, 10.0), ({"margin": False, "share_step": "0.001"}, 10.0)],
+    ids=["margin", "cash", "fractions"],
 )
 def test_three_years_of_twenty_names_end_at_the_same_cent(
     bars: pl.DataFrame, panel: pl.DataFrame, broker: dict[str, object], buffer_pct: float
