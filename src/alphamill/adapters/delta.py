@@ -17,15 +17,17 @@ from alphamill.adapters.delta_tables import (
     read_frame,
     retried,
     write_frame,
+    write_parts,
     write_rows,
 )
+from alphamill.adapters.delta_tail import Tail, is_newest
 from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, BAR_VALUES, empty_bars
 from alphamill.domain.frames import require_schema
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["DeltaBarStore", "read_frame", "write_frame"]
+__all__ = ["DeltaBarStore", "read_frame", "write_frame", "write_parts"]
 
 #: Each append adds a file and each read opens them all; above this many they are merged into few.
 _MAX_FILES: Final = 64
@@ -38,6 +40,9 @@ class DeltaBarStore:
     insert one key. Every 64 files the store compacts itself: that is a version of its own, with
     the same rows. Old versions stay readable as long as nobody vacuums the table.
 
+    What it appended last it also remembers, with the version it belongs to: to read the newest sessions of exactly
+    that version, and to see that bars are new, no file is opened.
+
     Parameters
     ----------
     uri
@@ -49,6 +54,7 @@ class DeltaBarStore:
         self._table: DeltaTable | None = None
         # One handle holds one version; another thread must not move it between our read and our commit.
         self._appending = threading.Lock()
+        self._tail: Tail | None = None
 
     def append(self, bars: pl.DataFrame) -> int:
         """Merge by (symbol, ts) and return the table's version.
@@ -85,11 +91,13 @@ class DeltaBarStore:
         StoreUnavailable
             The table cannot be read.
         """
-        if version is None and self.version() < 0:
+        newest = self.version() if version is None else version
+        if newest < 0 and version is None:
             return empty_bars()
         with StoreErrors(self.uri):
-            table = open_table(self.uri, version)
-            wanted = pl.scan_delta(table)
+            tail = self._tail
+            near = tail is not None and tail.covers(newest, start)
+            wanted = tail.rows.lazy() if tail and near else pl.scan_delta(open_table(self.uri, version))
             if symbols is not None:
                 wanted = wanted.filter(pl.col("symbol").is_in(list(symbols)))
             if start is not None:
@@ -100,6 +108,9 @@ class DeltaBarStore:
 
     def version(self) -> int:
         """Newest version; -1 while the table does not exist."""
+        tail = self._tail
+        if tail is not None and is_newest(self.uri, tail.version):
+            return tail.version
         with StoreErrors(self.uri):
             table = open_newest(self.uri)
             return -1 if table is None else int(table.version())
@@ -107,7 +118,7 @@ class DeltaBarStore:
     def _newest(self) -> "DeltaTable | None":
         if self._table is None:
             self._table = open_newest(self.uri)
-        else:
+        elif not is_newest(self.uri, int(self._table.version())):
             self._table.update_incremental()
         return self._table
 
@@ -115,29 +126,37 @@ class DeltaBarStore:
         table = self._newest()
         if table is None:
             return -1 if rows.is_empty() else create(self.uri, rows.sort("ts", "symbol"))
-        changed, corrects = _changes(table, rows)
+        if self._tail is None or self._tail.version != table.version():
+            self._tail = Tail.behind(table)
+        changed, corrects = _changes(self._known(table, rows), rows)
         if changed.is_empty():
             return int(table.version())
         if corrects:
             _merge(table, changed)
+            self._tail = None
         else:
             write_rows(table, changed, mode="append")
+            self._tail = self._tail and self._tail.grown(int(table.version()), changed)
         if len(table.file_uris()) > _MAX_FILES:
             compact(table)
         return int(table.version())
 
+    def _known(self, table: "DeltaTable", rows: pl.DataFrame) -> pl.DataFrame:
+        """The table's rows within the range of `rows`."""
+        in_range = pl.col("ts").is_between(rows["ts"].min(), rows["ts"].max())
+        if self._tail is not None and self._tail.covers(int(table.version()), rows["session"].min()):  # type: ignore[arg-type]
+            return self._tail.rows.filter(in_range)
+        return pl.scan_delta(table).filter(in_range).select(*BAR_KEY, *BAR_VALUES).collect()
 
-def _changes(table: "DeltaTable", rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
-    """Rows that are new or differ from the table, sorted; and whether any of them replaces a bar."""
-    known = (
-        pl.scan_delta(table)
-        .filter(pl.col("ts").is_between(rows["ts"].min(), rows["ts"].max()))
-        .select(*BAR_KEY, *(pl.col(name).alias(f"_{name}") for name in BAR_VALUES), pl.lit(True).alias("_known"))
-        .collect()
-    )
+
+def _changes(known: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Rows that are new or differ from the known ones, sorted; and whether any of them replaces a bar."""
+    if known.is_empty():
+        return rows.sort("ts", "symbol"), False
+    before = known.select(*BAR_KEY, *(pl.col(name).alias(f"_{name}") for name in BAR_VALUES), _known=pl.lit(True))
     differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"_{name}")) for name in BAR_VALUES)
-    joined = rows.join(known, on=list(BAR_KEY), how="left").filter(pl.col("_known").is_null() | differs)
-    return joined.select(BAR_SCHEMA.names()).sort("ts", "symbol"), joined["_known"].any()
+    joined = rows.join(before, on=list(BAR_KEY), how="left").filter(pl.col("_known").is_null() | differs)
+    return joined.select(BAR_SCHEMA.names()).sort("ts", "symbol"), bool(joined["_known"].any())
 
 
 def _merge(table: "DeltaTable", changed: pl.DataFrame) -> None:

@@ -1,13 +1,13 @@
 """Delta Lake tables by address: open, write as compare-and-swap, retry, and plain versioned frames."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
 
-from alphamill.errors import NotFound, StoreUnavailable
+from alphamill.errors import AlphamillError, NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
@@ -38,6 +38,48 @@ def write_frame(uri: str, frame: pl.DataFrame) -> int:
     return retried(uri, replace)
 
 
+def write_parts(uri: str, schema: pl.Schema, parts: Iterable[pl.DataFrame]) -> int:
+    """As `write_frame` with the rows of all parts, taken one by one while those before are written: one commit.
+
+    Parameters
+    ----------
+    schema
+        Of every part.
+
+    Raises
+    ------
+    StoreUnavailable
+        The table cannot be written, or another writer came between.
+    AlphamillError
+        As raised while a part was made. Nothing is committed then.
+    """
+    from pyarrow import RecordBatchReader  # type: ignore[import-untyped]  # pyarrow has no types
+
+    failures: list[AlphamillError] = []
+
+    def batches() -> Iterator[Any]:
+        try:
+            for part in parts:
+                yield from _arrow(part).to_batches()
+        except AlphamillError as error:
+            # On its way through Arrow it would lose its class.
+            failures.append(error)
+            raise
+
+    reader = RecordBatchReader.from_batches(_arrow(schema.to_frame()).schema, batches())
+    with StoreErrors(uri):
+        table = open_newest(uri)
+        try:
+            if table is None:
+                return create(uri, reader)
+            write_rows(table, reader, mode="overwrite", schema_mode="overwrite")
+        except Exception:
+            if failures:
+                raise failures[0] from None
+            raise
+        return int(table.version())
+
+
 def read_frame(uri: str, version: int | None = None) -> pl.DataFrame:
     """The rows of a table as they were written, of its newest or of a given version.
 
@@ -62,7 +104,7 @@ def compact(table: "DeltaTable") -> None:
         table.update_incremental()
 
 
-def create(uri: str, frame: pl.DataFrame) -> int:
+def create(uri: str, frame: Any) -> int:
     """Make the table with version 0, or fail: never add to one that somebody else made meanwhile."""
     from deltalake import write_deltalake
     from deltalake.exceptions import CommitFailedError, DeltaError
@@ -70,8 +112,14 @@ def create(uri: str, frame: pl.DataFrame) -> int:
     if "://" not in uri:
         Path(uri).mkdir(parents=True, exist_ok=True)
     try:
-        options = storage_options(uri)
-        write_deltalake(uri, frame, mode="error", storage_options=options, commit_properties=compare_and_swap())
+        write_deltalake(
+            uri,
+            frame,
+            mode="error",
+            storage_options=storage_options(uri),
+            writer_properties=_encoding(frame),
+            commit_properties=compare_and_swap(),
+        )
     except DeltaError as error:
         if open_newest(uri) is None:
             raise
@@ -79,11 +127,32 @@ def create(uri: str, frame: pl.DataFrame) -> int:
     return 0
 
 
-def write_rows(table: "DeltaTable", frame: pl.DataFrame, *, mode: str, schema_mode: str | None = None) -> None:
+def write_rows(table: "DeltaTable", frame: Any, *, mode: str, schema_mode: str | None = None) -> None:
     """Commit rows on top of exactly the version that `table` holds; `CommitFailedError` if that is not the newest."""
     from deltalake import write_deltalake
 
-    write_deltalake(table, frame, mode=mode, schema_mode=schema_mode, commit_properties=compare_and_swap())
+    write_deltalake(
+        table,
+        frame,
+        mode=mode,
+        schema_mode=schema_mode,
+        writer_properties=_encoding(frame),
+        commit_properties=compare_and_swap(),
+    )
+
+
+def _encoding(frame: Any) -> Any:
+    """Floats without a dictionary: hardly one comes twice, and trying costs as much time as all the rest."""
+    from deltalake import ColumnProperties, WriterProperties
+
+    schema = frame.schema if isinstance(frame, pl.DataFrame) else pl.DataFrame(frame.schema.empty_table()).schema
+    plain = {name: ColumnProperties(dictionary_enabled=False) for name, kind in schema.items() if kind.is_float()}
+    return WriterProperties(compression="SNAPPY", column_properties=plain)
+
+
+def _arrow(frame: pl.DataFrame) -> Any:
+    """As Arrow types that every reader of Delta tables knows."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def compare_and_swap() -> "CommitProperties":

@@ -8,11 +8,14 @@ from alphamill.features.prices import Floats
 
 
 class _Moments(NamedTuple):
-    """Moments of all windows of `bars`; entry j belongs to the window that ends at j + bars - 1."""
+    """Moments of all windows of `bars`; entry j belongs to the window that ends at j + bars - 1.
+
+    `squares` are summed squares of deviations from the mean; None where all are 0, in windows of one bar.
+    """
 
     bars: int
     mean: Floats
-    squares: Floats
+    squares: Floats | None
 
 
 def mean_std(values: Floats, window: int) -> tuple[Floats, Floats]:
@@ -37,13 +40,13 @@ def mean_std(values: Floats, window: int) -> tuple[Floats, Floats]:
     moments = _moments(values, window)
     mean, std = np.full(values.size, np.nan), np.full(values.size, np.nan)
     mean[window - 1 :] = moments.mean
-    std[window - 1 :] = np.sqrt(moments.squares / window)
+    std[window - 1 :] = 0.0 if moments.squares is None else np.sqrt(moments.squares / window)
     return mean, std
 
 
 def _moments(values: Floats, bars: int) -> _Moments:
     if bars == 1:
-        return _Moments(1, values, np.zeros_like(values))
+        return _Moments(1, values, None)
     half = _moments(values, bars // 2)
     even = _merge(half, half)
     return _merge(even, _moments(values, 1)) if bars % 2 else even
@@ -53,10 +56,13 @@ def _merge(newer: _Moments, older: _Moments) -> _Moments:
     """Windows of `newer`, each extended by the window of `older` that ends just before it."""
     bars = newer.bars + older.bars
     size = max(0, newer.mean.size - older.bars)
-    mean, squares = newer.mean[older.bars :], newer.squares[older.bars :]
+    mean = newer.mean[older.bars :]
     delta = older.mean[:size] - mean
-    return _Moments(
-        bars,
-        mean + delta * (older.bars / bars),
-        squares + older.squares[:size] + delta * delta * (newer.bars * older.bars / bars),
-    )
+    merged = delta * (older.bars / bars)
+    merged += mean
+    delta *= delta
+    delta *= newer.bars * older.bars / bars
+    for squares in (newer.squares[older.bars :] if newer.squares is not None else None, older.squares):
+        if squares is not None:
+            delta += squares[:size]
+    return _Moments(bars, merged, delta)

@@ -1,6 +1,7 @@
 """Feature tables: one function computes them for history, for the newest bar and for the backtest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,9 @@ from alphamill.domain.history import BarHistory, BarWindow
 from alphamill.errors import AlphamillError, DataUnfit, InvalidFeatures
 from alphamill.features.prices import Floats, Prices
 from alphamill.features.registry import Feature, resolve
+
+#: Bars of a part: large enough for full Parquet pages, small enough to stay in the processor's cache and in memory.
+_PART_BARS: Final = 160_000
 
 
 def compute(bars: pl.DataFrame, names: Sequence[str] | None = None) -> pl.DataFrame:
@@ -38,13 +42,25 @@ def compute(bars: pl.DataFrame, names: Sequence[str] | None = None) -> pl.DataFr
     DataUnfit
         A feature gives no finite value after its warm-up; names feature, symbol and time.
     """
+    return pl.concat([schema(names).to_frame(), *compute_in_parts(bars, names)])
+
+
+def compute_in_parts(bars: pl.DataFrame, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    """What `compute` gives, a few symbols at a time: one part can be written while the next is computed.
+
+    A symbol is never divided. Raises as `compute`, when the part with the error is due.
+    """
     features = resolve(names)
-    history = BarHistory.from_bars(bars)
-    frames = [_empty(features)]
-    for symbol in history.symbols:
-        window = history.window(symbol)
-        frames.append(_frame([symbol] * window.ts.size, window.ts, _columns(symbol, window, features), features))
-    return pl.concat(frames)
+    if "symbol" in bars.columns and not bars["symbol"].is_sorted():
+        bars = bars.sort("symbol", maintain_order=True)
+    for part in _parts(bars):
+        history = BarHistory.from_bars(part)
+        yield _history_frame(history, features)
+
+
+def schema(names: Sequence[str] | None = None) -> pl.Schema:
+    """Columns of the frame that `compute` gives."""
+    return pl.Schema({**FEATURE_KEY, **{feature.name: pl.Float64() for feature in resolve(names)}})
 
 
 def newest(
@@ -76,21 +92,52 @@ def newest(
     for i, symbol in enumerate(wanted):
         window = history.window(symbol)
         ts[i] = window.ts[-1]
-        rows[:, i] = [column[-1] for column in _columns(symbol, window, features)]
-    return _frame(wanted, ts, list(rows), features)
+        columns = np.full((len(features), window.ts.size), np.nan)
+        _fill(columns, symbol, window, features)
+        rows[:, i] = columns[:, -1]
+    return _frame(pl.Series("symbol", wanted, dtype=pl.String), ts, rows, features)
 
 
-def _columns(symbol: str, window: BarWindow, features: Sequence[Feature]) -> list[Floats]:
-    """All features of one symbol, NaN during warm-up only: the one place where features are computed."""
+def _parts(bars: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Slices of a frame sorted by symbol, of about `_PART_BARS` rows and whole symbols; the frame itself if small."""
+    if bars.height <= _PART_BARS:
+        yield bars
+        return
+    ends = np.cumsum(bars["symbol"].rle().struct.field("len").to_numpy())
+    start = 0
+    while start < bars.height:
+        # The last symbol that ends within the part, or the one that is larger than a part.
+        end = int(
+            ends[max(np.searchsorted(ends, start + _PART_BARS, "right") - 1, np.searchsorted(ends, start, "right"))]
+        )
+        yield bars[start:end]
+        start = end
+
+
+def _history_frame(history: BarHistory, features: Sequence[Feature]) -> pl.DataFrame:
+    """All rows of all symbols of a history."""
+    symbols = history.symbols
+    windows = [history.window(symbol) for symbol in symbols]
+    ends = np.cumsum([0, *(window.ts.size for window in windows)])
+    values = np.full((len(features), ends[-1]), np.nan)
+    for i, (symbol, window) in enumerate(zip(symbols, windows, strict=True)):
+        _fill(values[:, ends[i] : ends[i + 1]], symbol, window, features)
+    rows = np.repeat(np.arange(len(symbols)), np.diff(ends))
+    ts = np.concatenate([np.empty(0, dtype=np.int64), *(window.ts for window in windows)])
+    return _frame(pl.Series("symbol", symbols, dtype=pl.String).gather(rows), ts, values, features)
+
+
+def _fill(out: Floats, symbol: str, window: BarWindow, features: Sequence[Feature]) -> None:
+    """All features of one symbol into `out` [features, bars], which holds NaN: the one place that computes them."""
     prices = Prices.from_window(window)
-    return [_column(symbol, window, prices, feature) for feature in features]
+    for row, feature in zip(out, features, strict=True):
+        if window.ts.size > feature.warm_up:
+            row[feature.warm_up :] = _values(symbol, window, prices, feature)[feature.warm_up :]
 
 
-def _column(symbol: str, window: BarWindow, prices: Prices, feature: Feature) -> Floats:
+def _values(symbol: str, window: BarWindow, prices: Prices, feature: Feature) -> Floats:
+    """One feature of one symbol [bars], finite after its warm-up."""
     size = window.ts.size
-    out = np.full(size, np.nan)
-    if size <= feature.warm_up:
-        return out
     try:
         values = np.asarray(feature.compute(prices), dtype=np.float64)
     except AlphamillError:
@@ -114,18 +161,12 @@ def _column(symbol: str, window: BarWindow, prices: Prices, feature: Feature) ->
             field=feature.name,
             remedy="Look at the bars before it, or at the feature's declared warm-up.",
         )
-    out[feature.warm_up :] = values[feature.warm_up :]
-    return out
+    return values
 
 
 def _frame(
-    symbols: Sequence[str], ts: "np.typing.NDArray[np.int64]", columns: Sequence[Floats], features: Sequence[Feature]
+    symbols: pl.Series, ts: "np.typing.NDArray[np.int64]", values: Floats, features: Sequence[Feature]
 ) -> pl.DataFrame:
-    key = [pl.Series("symbol", list(symbols), dtype=pl.String), pl.Series("ts", ts).cast(UTC_TS)]
-    # NaN stands for warm-up only, see `_column`.
-    values = [pl.Series(f.name, c).fill_nan(None) for f, c in zip(features, columns, strict=True)]
-    return pl.DataFrame([*key, *values])
-
-
-def _empty(features: Sequence[Feature]) -> pl.DataFrame:
-    return pl.DataFrame(schema={**FEATURE_KEY, **{f.name: pl.Float64() for f in features}})
+    # NaN stands for warm-up only, see `_values`.
+    columns = [pl.Series(feature.name, row, nan_to_null=True) for feature, row in zip(features, values, strict=True)]
+    return pl.DataFrame([symbols, pl.Series("ts", ts).cast(UTC_TS), *columns])

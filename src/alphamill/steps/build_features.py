@@ -1,20 +1,21 @@
 """Step 3: every registered feature of every bar."""
 
-from alphamill.adapters.delta import write_frame
+from alphamill.adapters.delta import write_parts
 from alphamill.bootstrap import bar_store, table_uri
-from alphamill.features import compute
+from alphamill.features.table import compute_in_parts, schema
 from alphamill.steps.step import begin, finish
 
 
 def build_features(bars_version: int) -> int:
-    """Compute the feature table from one version of the bars.
+    """Compute the feature table from one version of the bars; a part is written while the next is computed.
 
     Returns
     -------
     Version of the feature table.
     """
     settings = begin("features", "computing features")
-    rows = compute(bar_store(settings).read(version=bars_version))
-    version = write_frame(table_uri(settings, "features"), rows)
-    finish("features", f"{rows.width - 2} features, {rows.height:,} rows")
+    columns = schema()
+    bars = bar_store(settings).read(version=bars_version)
+    version = write_parts(table_uri(settings, "features"), columns, compute_in_parts(bars))
+    finish("features", f"{len(columns) - 2} features, {bars.height:,} rows")
     return version
