@@ -40,7 +40,13 @@ def test_every_metric_is_none_or_within_its_range(panel: pl.DataFrame) -> None:
     metrics = forecast_metrics(panel, horizon_bars=2)
     coefficients = (*metrics.daily.ic, *metrics.daily.rank_ic, metrics.pooled_ic, metrics.pooled_rank_ic)
     assert all(value is None or -1.0 <= value <= 1.0 for value in coefficients)
-    shares = (metrics.sign.accuracy, metrics.sign.precision, metrics.sign.recall, metrics.calibration.brier)
+    shares = (
+        metrics.sign.accuracy,
+        metrics.sign.precision,
+        metrics.sign.recall,
+        metrics.calibration.brier,
+        metrics.calibration.brier_base_rate,
+    )
     assert all(value is None or 0.0 <= value <= 1.0 for value in shares)
     observed = [level.observed for level in metrics.calibration.quantiles]
     assert observed == sorted(observed)

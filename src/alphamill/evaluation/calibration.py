@@ -29,17 +29,34 @@ class ReliabilityBin(Record):
     rows: int
 
 
+class CoverageBand(Record):
+    """`observed` share of labels in an interval of `nominal` probability; `low`..`high` is what chance allows."""
+
+    nominal: float
+    observed: float
+    low: float
+    high: float
+    rows: int
+
+    @property
+    def holds(self) -> bool:
+        return self.low <= self.observed <= self.high
+
+
 class Calibration(Record):
     """How honest the spread of the forecasts is. All shares are fractions of rows.
 
     `nll` is the mean negative log likelihood under a normal forecast, 0.5 ln(2 pi s^2) + (y - m)^2 / (2 s^2), in nats.
-    `brier` is the mean of (confidence - hit)^2 (Brier 1950; 0.25 is a coin); None where no sign can be judged.
+    `brier` is the mean of (confidence - hit)^2 (Brier 1950; 0.25 is a coin); `brier_base_rate` is u (1 - u) with u the
+    share of rises, what a forecast gets that always says "up" with confidence u (Murphy 1973: the uncertainty term).
+    A confidence that is worth something is below it. Both are None where no sign can be judged.
     `coverage` holds the central 50, 80 and 95 % intervals; `quantiles` the share of labels below each predicted
     quantile (5 % to 95 %); `reliability` up to five bins of equal count, by confidence.
     """
 
     nll: float
     brier: float | None
+    brier_base_rate: float | None
     coverage: tuple[Level, ...]
     quantiles: tuple[Level, ...]
     reliability: tuple[ReliabilityBin, ...]
@@ -75,12 +92,45 @@ def calibration(scored: pl.DataFrame) -> Calibration:
     z = scored["z"].to_numpy()
     judged = scored.filter(pl.col("hit").is_not_null())
     brier = ((judged["confidence"] - judged["hit"]) ** 2).mean()
+    rises = (judged["label"] > 0).mean()
     return Calibration(
         nll=float(scored["nll"].to_numpy().mean()),
         brier=None if brier is None else float(brier),  # type: ignore[arg-type]
+        brier_base_rate=None if rises is None else float(rises * (1.0 - rises)),  # type: ignore[operator,arg-type]
         coverage=tuple(
             Level(nominal=p, observed=float((np.abs(z) <= ndtri(0.5 + p / 2.0)).mean())) for p in COVERAGE_LEVELS
         ),
         quantiles=tuple(Level(nominal=p, observed=float((z <= ndtri(p)).mean())) for p in _QUANTILES),
         reliability=_reliability(judged),
+    )
+
+
+def coverage_bands(rows: pl.DataFrame, *, horizon_bars: int, confidence: float = 0.95) -> tuple[CoverageBand, ...]:
+    """Coverage of the central intervals against what a binomial count of independent rows allows.
+
+    Only every `horizon_bars`-th session counts: labels of the sessions between overlap, so their hits are not
+    independent. Across names they are independent only where names are, as in the synthetic market; on a real one
+    the band is too narrow.
+
+    Parameters
+    ----------
+    rows
+        As `alphamill.evaluation.panels.checked_panel` gives them.
+    confidence
+        Probability that all bands hold together for a forecast that means what it says (Sidak 1967).
+    """
+    from scipy.stats import binom
+
+    sessions = rows["ts"].unique().sort().gather_every(horizon_bars)
+    z = with_scores(rows.filter(pl.col("ts").is_in(sessions.implode())))["z"].to_numpy()
+    tail = (1.0 - confidence ** (1.0 / len(COVERAGE_LEVELS))) / 2.0
+    return tuple(
+        CoverageBand(
+            nominal=p,
+            observed=float((np.abs(z) <= ndtri(0.5 + p / 2.0)).mean()),
+            low=float(binom.ppf(tail, len(z), p)) / len(z),
+            high=float(binom.ppf(1.0 - tail, len(z), p)) / len(z),
+            rows=len(z),
+        )
+        for p in COVERAGE_LEVELS
     )

@@ -114,6 +114,7 @@ class EvaluationSummary(Record):
             "recall": forecast.sign.recall,
             "nll": forecast.calibration.nll,
             "brier": forecast.calibration.brier,
+            "brier_base_rate": forecast.calibration.brier_base_rate,
             **{f"coverage_{level.nominal * 100:.0f}": level.observed for level in forecast.calibration.coverage},
             "days": float(forecast.days),
             "total_return": earned.total_return,

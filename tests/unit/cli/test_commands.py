@@ -24,7 +24,7 @@ COMMANDS = [
     ["demo"], ["ingest"], ["features"], ["train"], ["pipeline", "compile"], ["serve", "forecaster"],
     ["serve", "controller"], ["backtest"], ["replay"], ["explain"], ["portfolio", "status"], ["portfolio", "halt"],
     ["portfolio", "reduce"], ["portfolio", "resume"], ["portfolio", "orders"], ["doctor"],
-    ["check", "lookahead"],
+    ["check", "lookahead"], ["check", "learning"],
 ]  # fmt: skip
 
 

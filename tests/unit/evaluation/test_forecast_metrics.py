@@ -7,7 +7,9 @@ import pytest
 from scipy import stats
 
 from alphamill.errors import DataUnfit, InvalidInput
+from alphamill.evaluation.calibration import coverage_bands
 from alphamill.evaluation.forecast_metrics import ForecastMetrics, forecast_metrics
+from alphamill.evaluation.panels import checked_panel
 
 UTC = dt.UTC
 
@@ -103,6 +105,25 @@ def test_nll_and_brier_by_hand() -> None:
     assert metrics.calibration.nll == pytest.approx(constant + (0.5 * 0.25 + 0.5 * 1.0) / 2)
     confidence = stats.norm.cdf(0.5)
     assert metrics.calibration.brier == pytest.approx(((confidence - 1) ** 2 + confidence**2) / 2)
+    # Both labels rose: "up" for sure is right each time.
+    assert metrics.calibration.brier_base_rate == 0.0
+
+
+def test_the_base_rate_is_that_of_rises_among_judged_rows() -> None:
+    panel = small_panel([0.1, 0.2, -0.1, -0.3, 0.1], [0.5, -0.5, -0.2, -0.3, 0.0], names=5)
+    assert forecast_metrics(panel, horizon_bars=1).calibration.brier_base_rate == pytest.approx(0.25 * 0.75)
+
+
+def test_coverage_bands_count_every_horizonth_session(make_panel) -> None:  # type: ignore[no-untyped-def]
+    panel = checked_panel(make_panel(0.1, days=1000, horizon=5))
+    bands = coverage_bands(panel, horizon_bars=5)
+    assert [band.rows for band in bands] == [1000] * 3
+    assert all(band.holds for band in bands)
+    # A joint 95 % over three levels: 0.025 quantiles of the binomial at about 0.0085 each.
+    share = 0.95 ** (1 / 3)
+    assert bands[1].low == stats.binom.ppf((1 - share) / 2, 1000, 0.8) / 1000
+    narrow = coverage_bands(panel.with_columns(pl.col("std") * 0.8), horizon_bars=5)
+    assert not any(band.holds for band in narrow)
 
 
 def test_true_spreads_are_calibrated(make_panel) -> None:  # type: ignore[no-untyped-def]
