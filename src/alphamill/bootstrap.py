@@ -248,18 +248,16 @@ def bar_door(specs: Sequence[PortfolioSpec]) -> "BarDoor":
     return door
 
 
-def backtest_parts(
-    spec: PortfolioSpec, feature_rows: pl.DataFrame, asks: Forecaster, *, ledger_url: str = "sqlite://"
-) -> "BacktestParts":
+def backtest_parts(spec: PortfolioSpec, feature_rows: pl.DataFrame, asks: Forecaster) -> "BacktestParts":
     """Wire a backtest: precomputed features, in-memory books, time told by bars."""
     from alphamill.adapters.brokers.paper import PaperBroker
     from alphamill.adapters.clock import BarClock
     from alphamill.adapters.feature_table import FeatureTable
+    from alphamill.adapters.memory_ledger import InMemoryLedger
     from alphamill.adapters.notify import SilentNotifier
-    from alphamill.adapters.sql.ledger import SqlLedger
     from alphamill.evaluation.backtest import BacktestParts
 
-    clock, books = BarClock(), SqlLedger(ledger_url)
+    clock, books = BarClock(), InMemoryLedger()
     opens = partial(session_open, spec.universe.calendar)
     broker = PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, session_open=opens)
     return BacktestParts(
@@ -267,7 +265,7 @@ def backtest_parts(
         forecaster=asks,
         broker=broker,
         ledger=books,
-        nav_points=books.reader.nav_points,
+        nav_points=books.nav_points,
         clock=clock,
         notifier=SilentNotifier(),
         listeners=(clock, broker),

@@ -1,0 +1,184 @@
+"""`Ledger` in memory: the books of a backtest, and of tests."""
+
+import datetime as dt
+from dataclasses import dataclass, field, replace
+
+from alphamill.domain.decisions import Decision, TradingState
+from alphamill.domain.ledger import NavPoint, OrderTrail, PortfolioRecord, Settlement
+from alphamill.domain.ledger_rules import check_decision, check_settlement, require_zone
+from alphamill.domain.orders import Fill, Order
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import Conflict, NotFound
+
+
+@dataclass
+class _Book:
+    record: PortfolioRecord
+    orders: dict[str, Order] = field(default_factory=dict)
+    open: dict[str, Order] = field(default_factory=dict)
+    fills: dict[str, Fill] = field(default_factory=dict)
+    fills_of: dict[str, list[Fill]] = field(default_factory=dict)
+    nav: dict[dt.datetime, NavPoint] = field(default_factory=dict)
+    states: list[tuple[dt.datetime, TradingState, str]] = field(default_factory=list)
+
+
+class InMemoryLedger:
+    """Behaves as `SqlLedger`, held to it by one contract suite and by random histories, and ends with the process.
+
+    It answers the questions of `LedgerReader` itself. One thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._books: dict[str, _Book] = {}
+        self._decisions: dict[str, Decision] = {}
+        self._decision_of: dict[str, str] = {}
+
+    def load(self, spec: PortfolioSpec) -> PortfolioRecord:
+        if spec.name not in self._books:
+            self._books[spec.name] = _Book(_new_record(spec))
+        book = self._books[spec.name]
+        return replace(book.record, open_orders=tuple(book.open.values()))
+
+    def commit_decision(self, decision: Decision) -> None:
+        check_decision(decision)
+        known = self._decisions.get(decision.id)
+        if known == decision:
+            return
+        if known is not None:
+            raise Conflict(f"decision {decision.id} is already recorded with other content.")
+        book = self._book(decision.portfolio)
+        taken = [order.id for order in decision.orders if order.id in self._decision_of]
+        if taken:
+            raise Conflict(f"orders {', '.join(taken)} of decision {decision.id} belong to another decision.")
+        self._decisions[decision.id] = decision
+        for order in decision.orders:
+            book.orders[order.id] = book.open[order.id] = order
+            self._decision_of[order.id] = decision.id
+        last = book.record.last_decision_at
+        if last is None or last <= decision.decided_at:
+            version = decision.model_version or book.record.model_version
+            book.record = replace(book.record, last_decision_at=decision.decided_at, model_version=version)
+
+    def settle(self, settlement: Settlement) -> None:
+        check_settlement(settlement)
+        book = self._book(settlement.portfolio)
+        _check_against(book, settlement)
+        new = [fill for fill in settlement.fills if fill.id not in book.fills]
+        for fill in new:
+            if fill.order_id not in self._decision_of:
+                raise NotFound(f"fill {fill.id} names order {fill.order_id}, which is not in the ledger.")
+        for order in settlement.orders:
+            _update_order(book, order)
+        for fill in new:
+            book.fills[fill.id] = fill
+            book.fills_of.setdefault(fill.order_id, []).append(fill)
+        nav = settlement.nav
+        if nav is not None:
+            book.nav[nav.at] = nav
+        before = book.record
+        nav_usd = before.nav_usd if nav is None else nav.nav_usd
+        book.record = replace(
+            before,
+            cash_usd=settlement.cash_usd,
+            positions={p.symbol: p for p in sorted(settlement.positions, key=lambda p: p.symbol) if p.quantity},
+            nav_usd=nav_usd,
+            peak_nav_usd=max(before.peak_nav_usd, nav_usd),
+            last_settled_at=before.last_settled_at if nav is None else nav.at,
+            last_fill_id=new[-1].id if new else before.last_fill_id,
+        )
+
+    def set_state(
+        self,
+        portfolio: str,
+        state: TradingState,
+        reason: str,
+        at: dt.datetime,
+        *,
+        only_from: TradingState | None = None,
+    ) -> None:
+        require_zone("at", at)
+        book = self._book(portfolio)
+        before = book.record.state
+        if (before, book.record.state_reason) != (state, reason) and only_from in (None, before):
+            resumes = state is TradingState.ACTIVE and before is not state
+            peak = book.record.nav_usd if resumes else book.record.peak_nav_usd
+            book.record = replace(
+                book.record, state=state, state_reason=reason, state_since=at.astimezone(dt.UTC), peak_nav_usd=peak
+            )
+            book.states.append((at, state, reason))
+
+    def explain(self, order_id: str) -> OrderTrail:
+        if order_id not in self._decision_of:
+            raise NotFound(f"no order {order_id!r} in the ledger.")
+        decision = self._decisions[self._decision_of[order_id]]
+        book = self._books[decision.portfolio]
+        return OrderTrail(book.orders[order_id], tuple(book.fills_of.get(order_id, ())), decision)
+
+    def decisions(self, portfolio: str) -> list[Decision]:
+        """All decisions of a portfolio, oldest first."""
+        return [d for d in self._decisions.values() if d.portfolio == portfolio]
+
+    def orders(self, portfolio: str) -> list[Order]:
+        """All orders as they stand, in the order they were decided."""
+        return list(self._book(portfolio).orders.values())
+
+    def fills(self, portfolio: str) -> list[Fill]:
+        """All fills in the order they were settled."""
+        return list(self._book(portfolio).fills.values())
+
+    def nav_points(self, portfolio: str) -> list[NavPoint]:
+        """NAV and cash at each settled close, oldest first."""
+        return list(self._book(portfolio).nav.values())
+
+    def state_history(self, portfolio: str) -> list[tuple[dt.datetime, TradingState, str]]:
+        """Every change of state with its reason, oldest first."""
+        return list(self._book(portfolio).states)
+
+    def _book(self, portfolio: str) -> _Book:
+        if portfolio not in self._books:
+            raise NotFound(f"no portfolio {portfolio!r} in the ledger.", remedy="Load its spec first.")
+        return self._books[portfolio]
+
+
+def _new_record(spec: PortfolioSpec) -> PortfolioRecord:
+    cash = spec.initial_cash_usd
+    return PortfolioRecord(
+        name=spec.name,
+        state=TradingState.ACTIVE,
+        state_reason="created",
+        cash_usd=cash,
+        positions={},
+        open_orders=(),
+        nav_usd=cash,
+        peak_nav_usd=cash,
+        last_settled_at=None,
+        last_decision_at=None,
+        last_fill_id=None,
+        model_version="",
+    )
+
+
+def _update_order(book: _Book, order: Order) -> None:
+    book.orders[order.id] = replace(
+        book.orders[order.id], status=order.status, filled_quantity=order.filled_quantity, detail=order.detail
+    )
+    if order.status.is_final:
+        book.open.pop(order.id, None)
+    else:
+        book.open[order.id] = book.orders[order.id]
+
+
+def _check_against(book: _Book, settlement: Settlement) -> None:
+    """All that could refuse a settlement, before anything is changed."""
+    last = book.record.last_settled_at
+    if last is not None and settlement.at < last:
+        raise Conflict(f"settlement of {settlement.at.isoformat()} comes after that of {last.isoformat()}.", field="at")
+    for order in settlement.orders:
+        known = book.orders.get(order.id)
+        if known is None:
+            raise NotFound(f"no order {order.id!r} in portfolio {settlement.portfolio!r}.")
+        if known.status.is_final and known.status is not order.status:
+            raise Conflict(f"order {order.id} is {known.status} and cannot become {order.status}.")
+    for fill in settlement.fills:
+        if book.fills.get(fill.id, fill) != fill:
+            raise Conflict(f"fill {fill.id} is already recorded with other content.", field="fills")
