@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from alphamill.adapters import delta
 from alphamill.adapters.delta import DeltaBarStore, read_frame, write_frame, write_parts
@@ -176,3 +177,21 @@ def test_a_part_that_cannot_be_made_commits_nothing_and_keeps_its_error(tmp_path
     assert caught.value.field == "rsi_14"
     table = open_newest(uri)
     assert (table.version() if table else None) == (0 if already else None)
+
+
+def test_newest_sessions_are_answered_without_opening_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a store that remembers nothing would answer, also after a correction, a compaction and another writer."""
+    monkeypatch.setattr(delta, "_MAX_FILES", 12)
+    days = by_session(synthetic_market(3, 20, seed=5))
+    store = DeltaBarStore(str(tmp_path / "bars"))
+    for number, day in enumerate(days):
+        if number == 6:
+            store.append(days[5].with_columns(pl.col("close") + 0.25))
+        (DeltaBarStore(store.uri) if number == 9 else store).append(day)
+        fresh = DeltaBarStore(store.uri)
+        assert store.version() == fresh.version()
+        start = days[max(number - 1, 0)]["session"][0]
+        assert_frame_equal(store.read(start=start, version=store.version()), fresh.read(start=start))
+    for file in (tmp_path / "bars").glob("*.parquet"):
+        file.unlink()
+    assert store.read(start=days[-2]["session"][0], version=store.version()).height == 6

@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -137,8 +138,9 @@ class DeltaBarStore:
         else:
             write_rows(table, changed, mode="append")
             self._tail = self._tail and self._tail.grown(int(table.version()), changed)
-        if len(table.file_uris()) > _MAX_FILES:
-            compact(table)
+        if len(table.file_uris()) > _MAX_FILES and compact(table) and self._tail is not None:
+            # The same rows under another number.
+            self._tail = replace(self._tail, version=int(table.version()))
         return int(table.version())
 
     def _known(self, table: "DeltaTable", rows: pl.DataFrame) -> pl.DataFrame:

@@ -94,14 +94,17 @@ def read_frame(uri: str, version: int | None = None) -> pl.DataFrame:
         return pl.scan_delta(open_table(uri, version)).collect()
 
 
-def compact(table: "DeltaTable") -> None:
+def compact(table: "DeltaTable") -> bool:
+    """Make few files of many: a version of its own with the same rows. False if another writer came between."""
     from deltalake.exceptions import CommitFailedError
 
     try:
         table.optimize.compact(target_size=_COMPACTED_BYTES, commit_properties=compare_and_swap())
     except CommitFailedError:
-        # Another writer came between. The rows are committed; the next append compacts.
+        # The rows are committed; the next append compacts.
         table.update_incremental()
+        return False
+    return True
 
 
 def create(uri: str, frame: Any) -> int:

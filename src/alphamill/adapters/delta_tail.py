@@ -1,0 +1,58 @@
+"""The newest sessions of a Delta table, kept in memory by the process that appends them."""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import polars as pl
+
+from alphamill.domain.bars import empty_bars
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+#: Sessions that are kept: a few to read again, few enough to copy at every append.
+_KEPT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """All rows of `version` whose session is `since` or later; nothing is said about older ones."""
+
+    version: int
+    since: dt.date
+    rows: pl.DataFrame
+
+    @classmethod
+    def behind(cls, table: "DeltaTable") -> "Tail | None":
+        """The empty tail after the newest session of a table; None where its files do not tell their newest."""
+        files = pl.DataFrame(table.get_add_actions(flatten=True))
+        newest = files["max.session"] if "max.session" in files.columns else pl.Series([None])
+        if newest.null_count() or files.is_empty():
+            return None
+        return cls(int(table.version()), max(newest) + dt.timedelta(days=1), empty_bars())
+
+    def covers(self, version: int, start: dt.date | None) -> bool:
+        """Whether it holds all rows of `version` from the session `start` on."""
+        return version == self.version and start is not None and start >= self.since
+
+    def grown(self, version: int, new: pl.DataFrame) -> Self | "Tail":
+        """The tail after rows of new keys were appended."""
+        rows = pl.concat([self.rows, new.filter(pl.col("session") >= self.since)])
+        sessions = rows["session"].unique().sort()
+        if len(sessions) <= 2 * _KEPT:
+            return Tail(version, self.since, rows)
+        since = sessions[-_KEPT]
+        return Tail(version, since, rows.filter(pl.col("session") >= since))
+
+
+def is_newest(uri: str, version: int) -> bool:
+    """Whether a look into the folder shows that `version` is the newest; False where that cannot be seen.
+
+    Commits are files numbered without a gap: the table has moved when the next number exists.
+    """
+    if "://" in uri:
+        return False
+    log = Path(uri) / "_delta_log"
+    return (log / f"{version:020}.json").exists() and not (log / f"{version + 1:020}.json").exists()
