@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, text, update
 
@@ -18,12 +19,7 @@ _IS_PENDING = text("NOT merged")  # spelled as the partial index spells it
 _PENDING: Select[Any] = select(journal.c.seq, *_COLUMNS).where(_IS_PENDING).order_by(journal.c.seq)
 _MARK = (
     update(journal)
-    .where(
-        journal.c.symbol == bindparam("of_symbol"),
-        journal.c.ts == bindparam("of_ts"),
-        journal.c.seq <= bindparam("up_to"),
-        _IS_PENDING,
-    )
+    .where(journal.c.seq.between(bindparam("first_seq"), bindparam("last_seq")), _IS_PENDING)
     .values(merged=True)
 )
 
@@ -45,6 +41,8 @@ class SqlBarJournal:
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         ensure_schema(self._database)
+        # What was pending last: those are marked by their numbers, without reading them again.
+        self._seen = pl.DataFrame(schema={**_SEQ, **BAR_SCHEMA})
 
     def close(self) -> None:
         self._database.close()
@@ -62,21 +60,18 @@ class SqlBarJournal:
         """Bars not yet merged, `BAR_SCHEMA`, newest write per key, sorted by (ts, symbol)."""
         with self._database.read() as connection:
             rows = _pending(connection)
+        self._seen = rows
         return rows.unique(BAR_KEY, keep="last", maintain_order=True).drop("seq").sort("ts", "symbol")
 
     def mark_merged(self, bars: pl.DataFrame) -> None:
         """Mark these very bars and what they replaced; a correction written since stays pending."""
         check_bars(bars)
+        written = _written(self._seen, bars)
         with self._database.write() as connection:
-            merged = (
-                _pending(connection)
-                .join(bars.select(BAR_SCHEMA.names()), on=BAR_SCHEMA.names(), how="semi")
-                .group_by(BAR_KEY)
-                .agg(up_to=pl.col("seq").max())
-            )
-            if merged.is_empty():
-                return
-            connection.execute(_MARK, merged.rename({"symbol": "of_symbol", "ts": "of_ts"}).to_dicts())
+            if written is None:
+                written = _written(_pending(connection), bars, known=True)
+            if written:
+                connection.execute(_MARK, written)
 
     def prune(self, keep_sessions: int) -> int:
         """Delete merged bars of all but the newest `keep_sessions` sessions; returns the rows deleted."""
@@ -92,3 +87,17 @@ class SqlBarJournal:
 def _pending(connection: Connection) -> pl.DataFrame:
     rows = connection.execute(_PENDING).all()
     return pl.DataFrame([tuple(row) for row in rows], schema={**_SEQ, **BAR_SCHEMA}, orient="row")
+
+
+def _written(pending: pl.DataFrame, bars: pl.DataFrame, *, known: bool = False) -> list[dict[str, int]] | None:
+    """Numbers of the rows that are these bars or were replaced by them, as ranges.
+
+    None when `pending` lacks one of the bars, unless it is `known` to be all there is.
+    """
+    columns = BAR_SCHEMA.names()
+    found = pending.join(bars.select(columns), on=columns, how="semi").group_by(BAR_KEY).agg(up_to=pl.col("seq").max())
+    if found.height < bars.height and not known:
+        return None
+    numbers = pending.join(found, on=BAR_KEY).filter(pl.col("seq") <= pl.col("up_to"))["seq"].sort().to_numpy()
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1) if numbers.size else []
+    return [{"first_seq": int(run[0]), "last_seq": int(run[-1])} for run in runs]
