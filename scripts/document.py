@@ -64,7 +64,7 @@ def _portfolio(model: type[BaseModel] = PortfolioSpec, prefix: str = "") -> Iter
 def _shown(value: Any) -> str:
     if value is None:
         return "see right"
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, dict)):
         return ", ".join(map(_shown, value)) or "none"
     if isinstance(value, Path):
         value = value.relative_to(REPO_ROOT) if value.is_absolute() else value

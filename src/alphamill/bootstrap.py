@@ -220,7 +220,13 @@ def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
 
     books = SqlPaperStore(f"sqlite:///{settings.home.resolve() / f'paper_broker_{spec.name}.db'}")
     opens = partial(session_open, spec.universe.calendar)
-    return PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, store=books, session_open=opens)
+    return PaperBroker(
+        spec.broker,
+        initial_cash={spec.name: spec.initial_cash_usd},
+        store=books,
+        session_open=opens,
+        delistings=spec.universe.delistings,
+    )
 
 
 def refresh_online(store: FeatureStore) -> "FeatureRefresh":
@@ -259,7 +265,8 @@ def backtest_parts(spec: PortfolioSpec, feature_rows: pl.DataFrame, asks: Foreca
 
     clock, books = BarClock(), InMemoryLedger()
     opens = partial(session_open, spec.universe.calendar)
-    broker = PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, session_open=opens)
+    cash, delistings = {spec.name: spec.initial_cash_usd}, spec.universe.delistings
+    broker = PaperBroker(spec.broker, initial_cash=cash, session_open=opens, delistings=delistings)
     return BacktestParts(
         features=FeatureTable(feature_rows, clock),
         forecaster=asks,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alphamill.domain.decisions import TradingState
     from alphamill.domain.ledger import PortfolioRecord
     from alphamill.domain.orders import Order
+    from alphamill.domain.portfolios import PortfolioSpec
 
 app = typer.Typer(help="Show a portfolio, halt it, let it only reduce, or resume it.", no_args_is_help=True)
 
@@ -33,7 +34,7 @@ def status(portfolio: Name = None) -> None:
 
     settings = load_settings()
     spec = find_portfolio(settings, portfolio)
-    out().print(record_table(_existing(settings.ledger_url, spec.name).load(spec)))
+    out().print(record_table(_existing(settings.ledger_url, spec.name).load(spec), spec))
 
 
 @app.command()
@@ -115,7 +116,8 @@ def _word(state: "TradingState") -> str:
     return f"[{colour}]{state.value}[/]"
 
 
-def record_table(record: "PortfolioRecord") -> "Table":
+def record_table(record: "PortfolioRecord", spec: "PortfolioSpec | None" = None) -> "Table":
+    """One line per fact; with the `spec` also which of its symbols stop trading."""
     from rich.table import Table
 
     drawdown_pct = 100 * (1 - record.nav_usd / record.peak_nav_usd) if record.peak_nav_usd else 0
@@ -134,4 +136,8 @@ def record_table(record: "PortfolioRecord") -> "Table":
         "model": record.model_version or "none",
     }.items():
         table.add_row(name, value)
+    for symbol, delisting in spec.universe.delistings.items() if spec else ():
+        cash = delisting.cash_per_share_usd
+        pays = "its last close" if cash is None else f"{cash:f} USD a share"
+        table.add_row("delisted", f"{symbol} after {delisting.last_session}, paid out at {pays}")
     return table

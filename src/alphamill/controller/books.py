@@ -9,15 +9,14 @@ from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Order, OrderStatus
 from alphamill.execution import Account, reconcile
-from alphamill.ports import Broker
+from alphamill.ports import Broker, Ledger
 
 #: Sent or to be sent, and nobody knows yet whether the broker has it.
 UNANSWERED: Final = (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)
 
 
-def after_actions(record: PortfolioRecord, actions: Sequence[Action], share_step: Decimal) -> Account:
+def after_actions(account: Account, actions: Sequence[Action], share_step: Decimal) -> Account:
     """The book after splits and dividends, before any fill of their session."""
-    account = Account(record.cash_usd, record.positions)
     for a in actions:
         account = account.apply_action(a.symbol, a.price_factor, a.split_factor, a.previous_close, share_step)
     return account
@@ -36,6 +35,11 @@ def unclear(record: PortfolioRecord, broker: Broker, replaced: Collection[str]) 
     """
     doubtful = [o for o in record.open_orders if o.symbol in replaced or o.status in UNANSWERED]
     return [in_doubt(doubtful)] if doubtful else reconcile(record, broker)
+
+
+def known_fills(record: PortfolioRecord, ledger: Ledger) -> set[str]:
+    """Ids of the fills that the ledger has of open orders; a broker may tell them again."""
+    return {fill.id for order in record.open_orders if order.filled_quantity for fill in ledger.explain(order.id).fills}
 
 
 def forbids(record: PortfolioRecord, order: Order) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alphamill.controller.books import UNANSWERED, after_actions, forbids, in_doubt, unclear
+from alphamill.controller.books import UNANSWERED, after_actions, forbids, in_doubt, known_fills, unclear
 from alphamill.controller.decision import decision_of
+from alphamill.controller.delistings import Delistings
 from alphamill.controller.exits import exit_plan, forbidden, not_scheduled, plan_or_exit, tripped
 from alphamill.controller.inputs import gather
 from alphamill.controller.market import Market, history_refusals
@@ -20,7 +21,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, collect, reconcile, send_orders
 from alphamill.execution.sending import confirmed
-from alphamill.monitoring.alerts import Alert, of_decision, reconciliation_differs, state_changed
+from alphamill.monitoring.alerts import Alert, delisted, of_decision, reconciliation_differs, state_changed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 
@@ -64,6 +65,7 @@ class PortfolioController:
     ) -> None:
         self.spec = spec
         self.symbols = spec.universe.symbols
+        self._delistings = Delistings(spec.universe)
         self._features = features
         self._forecaster = forecaster
         self._broker = broker
@@ -89,6 +91,10 @@ class PortfolioController:
         universe = self.spec.universe.symbols
         self.symbols = (*universe, *sorted(set(record.positions).difference(universe)))
         return record.last_settled_at
+
+    def expected(self, close: datetime) -> frozenset[str]:
+        """Symbols whose bar the session closed at `close` waits for: those that still trade."""
+        return frozenset(self.symbols) - self._delistings.gone(close)
 
     def decides_again(self, close: datetime) -> bool:
         """Whether the session closed at `close` was settled but not decided (the process died in between)."""
@@ -128,7 +134,7 @@ class PortfolioController:
             When no order may be sent, or `late` says why none can reach its open any more.
         """
         require_valid_targets(self.spec, weights)
-        require_tradable(weights, market.prices, late)
+        require_tradable(weights, market.prices, self._delistings.gone(market.ts), late)
         record = self._ledger.load(self.spec)
         if record.state is TradingState.HALTED:
             raise Halted(f"portfolio {self.spec.name} is HALTED: {record.state_reason}.", remedy="Resume it first.")
@@ -187,11 +193,15 @@ class PortfolioController:
         return self._cancel(record, f"portfolio is {record.state}", forbidden)
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
-        orders, fills = collect(record, self._broker)
-        account = after_actions(record, market.actions, self.spec.broker.share_step)
+        orders, fills = collect(record, self._broker, known_fills(record, self._ledger))
+        account, paid = self._delistings.settle(_account(record), self._history, market.ts)
+        account = after_actions(account, market.actions, self.spec.broker.share_step)
         for fill in fills:
             account = account.apply(fill)
-        return self._settle_account(record, market, account, orders, fills)
+        record = self._settle_account(record, market, account, orders, fills)
+        for position in paid:
+            self._tell(delisted(self.spec.name, position))
+        return record
 
     def _settle_account(
         self,
@@ -213,7 +223,7 @@ class PortfolioController:
         record = self._ledger.load(self.spec)
         actions = [a for a in market.actions if a.symbol in symbols and a.symbol in record.positions]
         if actions and record.last_settled_at == market.ts:
-            self._settle_account(record, market, after_actions(record, actions, self.spec.broker.share_step))
+            self._settle_account(record, market, after_actions(_account(record), actions, self.spec.broker.share_step))
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)
@@ -232,11 +242,12 @@ class PortfolioController:
         if skipped:
             plan = exit_plan(context, self._rules, current)
             return decision_of(self.spec, record, market, "model", plan=plan, refusals=skipped)
-        symbols = self.spec.universe.symbols
+        gone = self._delistings.refusals(market.ts)
+        symbols = [s for s in self.spec.universe.symbols if s not in {r.symbol for r in gone}]
         short = history_refusals(self._history, symbols, market.ts, self.spec.sizing.covariance_bars)
         usable = [s for s in symbols if s not in {r.symbol for r in short}]
         inputs = gather(self.spec, usable, market.ts, self._features, self._forecaster)
-        refusals = (*short, *inputs.refusals)
+        refusals = (*gone, *short, *inputs.refusals)
         plan, refusals = plan_or_exit(context, self._rules, current, inputs.forecasts, self._history, refusals)
         return decision_of(self.spec, record, market, "model", inputs, plan, refusals)
 
@@ -281,3 +292,7 @@ class PortfolioController:
         at = record.last_settled_at or orders[0].decided_at
         positions = tuple(record.positions.values())
         self._ledger.settle(Settlement(self.spec.name, at, tuple(orders), (), record.cash_usd, positions, None))
+
+
+def _account(record: PortfolioRecord) -> Account:
+    return Account(record.cash_usd, record.positions)

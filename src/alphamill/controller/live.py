@@ -105,7 +105,7 @@ class LiveTrading:
         with self._lock:
             sessions = closed_sessions(
                 self._journal.pending(),
-                universe=self.universe,
+                expected=self._expected,
                 merged=self._merged,
                 now=self._clock.now(),
                 grace=self._grace,
@@ -154,7 +154,9 @@ class LiveTrading:
             try:
                 return self._process()
             except Exception:
+                self._stale = True  # noted first: should the reload fail as well, the next round still begins with it
                 self._load(self._read_all()[0])
+                self._stale = bool(self._late)
                 raise
 
     def _process(self) -> list[Decision]:
@@ -232,6 +234,9 @@ class LiveTrading:
 
     def _market(self, controller: PortfolioController) -> Market:
         return market_at(self._loop.history, controller.symbols, self._cursor, self._data_version)
+
+    def _expected(self, close: dt.datetime) -> frozenset[str]:
+        return frozenset(symbol for controller in self._loop.controllers for symbol in controller.expected(close))
 
     def _traded(self) -> frozenset[str]:
         return frozenset(symbol for controller in self._loop.controllers for symbol in controller.symbols)

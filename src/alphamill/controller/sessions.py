@@ -1,25 +1,30 @@
 """When a session is complete enough to decide on."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import polars as pl
 
 
 def closed_sessions(
-    pending: pl.DataFrame, *, universe: frozenset[str], merged: dt.datetime, now: dt.datetime, grace: dt.timedelta
+    pending: pl.DataFrame,
+    *,
+    expected: Callable[[dt.datetime], frozenset[str]],
+    merged: dt.datetime,
+    now: dt.datetime,
+    grace: dt.timedelta,
 ) -> Iterator[pl.DataFrame]:
     """Sessions of the journal that may be merged now, oldest first.
 
     A session not newer than `merged` holds corrections or late bars and is always ready. A newer one is ready when
-    every symbol is there, when `grace` has passed since its close, or when the feed has moved on: a majority is
-    there and each of them already has a later bar. Sessions after the first incomplete one wait, so that none is
-    decided out of order.
+    every symbol `expected` at its close is there (a symbol that is delisted by then is not), when `grace` has passed
+    since its close, or when the feed has moved on: a majority is there and each of them already has a later bar.
+    Sessions after the first incomplete one wait, so that none is decided out of order.
     """
     sessions = pending.sort("ts", "symbol").partition_by("ts", maintain_order=True)
     for position, session in enumerate(sessions):
         ts = session["ts"][0]
-        ready = ts <= merged or now > ts + grace or _complete(session, sessions[position + 1 :], universe)
+        ready = ts <= merged or now > ts + grace or _complete(session, sessions[position + 1 :], expected(ts))
         if not ready:
             return
         yield session

@@ -46,17 +46,21 @@ def require_valid_targets(spec: PortfolioSpec, weights: Mapping[str, float]) -> 
         )
 
 
-def require_tradable(weights: Mapping[str, float], priced: Collection[str], late: str | None) -> None:
-    """Every symbol has a price, and orders can still reach their open.
+def require_tradable(
+    weights: Mapping[str, float], priced: Collection[str], gone: Collection[str], late: str | None
+) -> None:
+    """Every symbol has a price and still trades, and orders can still reach their open.
 
     Raises
     ------
     DataUnfit
-        Names the symbol that no bar has priced yet.
+        Names the symbol that no bar has priced yet, or that is delisted.
     Conflict
         `late` says why no order of the last close can trade any more.
     """
-    for symbol in weights:
+    for symbol, weight in weights.items():
+        if symbol in gone and weight:
+            raise DataUnfit(f"{symbol} is delisted.", field=f"weights.{symbol}", remedy="Leave it out.")
         if symbol not in priced:
             raise DataUnfit(f"{symbol} has no price.", field=f"weights.{symbol}", remedy="Send its bars first.")
     if late:

@@ -1,6 +1,8 @@
 """Exchange sessions as columns: the one place that asks exchange_calendars."""
 
 import datetime as dt
+from bisect import bisect_right
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -61,6 +63,25 @@ def _sessions(calendar: str, last_year: int) -> pl.DataFrame:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Opens as Python objects: asked for at every bar, where a search in a column costs more than the bar."""
+
+    opens: list[dt.datetime]
+    open_of: dict[dt.date, dt.datetime]
+
+
+def _times(calendar: str) -> _Times:
+    return _times_until(calendar, dt.datetime.now(dt.UTC).year + 1)
+
+
+@lru_cache(maxsize=16)
+def _times_until(calendar: str, last_year: int) -> _Times:
+    days = _sessions(calendar, last_year)
+    opens = days["open_ts"].to_list()
+    return _Times(opens, dict(zip(days["session"].to_list(), opens, strict=True)))
+
+
 def next_open(calendar: str, close: dt.datetime) -> dt.datetime:
     """The first open strictly after `close`; a calendar that never closes opens with its next session.
 
@@ -69,11 +90,27 @@ def next_open(calendar: str, close: dt.datetime) -> dt.datetime:
     InvalidConfig
         The code is unknown, or `close` is beyond the calendar.
     """
-    opens = sessions(calendar)["open_ts"]
-    after = opens.search_sorted(close, side="right")
+    opens = _times(calendar).opens
+    after = bisect_right(opens, close)
     if after == len(opens):
         raise InvalidConfig(f"calendar {calendar!r} has no session after {close}.", field="calendar")
-    return opens[after]  # type: ignore[no-any-return]
+    return opens[after]
+
+
+def last_close(calendar: str, day: dt.date) -> dt.datetime:
+    """The close of the newest session that is not after `day`, UTC.
+
+    Raises
+    ------
+    InvalidConfig
+        The code is unknown, or the calendar does not reach `day`.
+    """
+    days = sessions(calendar)
+    at = days["session"].search_sorted(day, side="right")
+    if at == 0 or day > days["session"][-1]:
+        reach = f"{days['session'][0]} to {days['session'][-1]}"
+        raise InvalidConfig(f"{day} is outside of calendar {calendar!r}, {reach}.", field="calendar")
+    return days["close_ts"][at - 1]  # type: ignore[no-any-return]
 
 
 def session_open(calendar: str, session: dt.date) -> dt.datetime:
@@ -84,11 +121,10 @@ def session_open(calendar: str, session: dt.date) -> dt.datetime:
     InvalidConfig
         The code is unknown, or the day is no session of the calendar.
     """
-    days = sessions(calendar)
-    at = days["session"].search_sorted(session)
-    if at == len(days) or days["session"][at] != session:
-        raise InvalidConfig(f"{session} is no session of calendar {calendar!r}.", field="calendar")
-    return days["open_ts"][at]  # type: ignore[no-any-return]
+    try:
+        return _times(calendar).open_of[session]
+    except KeyError:
+        raise InvalidConfig(f"{session} is no session of calendar {calendar!r}.", field="calendar") from None
 
 
 def sessions_between(calendar: str, start: dt.date, until: dt.date) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The `Portfolio` spec: one schema for examples/portfolio.yaml, the ledger and the custom resource."""
 
+import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,14 +18,28 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Delisting(_Frozen):
+    """How a symbol stops trading. After `last_session` a position is paid out, a short one pays, without commission."""
+
+    last_session: dt.date = Field(description="The last day it trades.")
+    cash_per_share_usd: Decimal | None = Field(default=None, ge=0, description="null: its last raw close.")
+
+
 class Universe(_Frozen):
     symbols: tuple[Annotated[str, Field(pattern=SYMBOL)], ...] = Field(min_length=1, description="What may be traded.")
     calendar: str = Field(default="XNYS", description="An exchange_calendars code.")
+    delistings: dict[Annotated[str, Field(pattern=SYMBOL)], Delisting] = Field(
+        default={},
+        description="By symbol: last_session (date) and cash_per_share_usd (null: the last close). A position is paid "
+        "out in the first session after it.",
+    )
 
     @model_validator(mode="after")
     def _unique(self) -> "Universe":
         if len(set(self.symbols)) != len(self.symbols):
             raise ValueError("symbols must be unique")
+        if unknown := sorted(set(self.delistings) - set(self.symbols)):
+            raise ValueError(f"delistings names {', '.join(unknown)}, which is not among the symbols")
         return self
 
 

@@ -7,7 +7,13 @@ from decimal import Decimal
 from alphamill.domain.money import round_average, round_cash, to_decimal
 from alphamill.domain.orders import Fill, Position
 from alphamill.errors import DataUnfit
-from alphamill.execution.corporate_actions import dividend_cash, dividend_factor, share_ratio, split_position
+from alphamill.execution.corporate_actions import (
+    dividend_cash,
+    dividend_factor,
+    settlement_cash,
+    share_ratio,
+    split_position,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,17 @@ class Account:
         if ratio != 1:
             position, in_lieu = split_position(position, ratio, close, share_step)
         return self._replace(position, self.cash_usd + dividend + in_lieu)
+
+    def settle_in_cash(self, symbol: str, cash_per_share_usd: Decimal) -> "Account":
+        """The book after a symbol stopped trading: its position is gone for cash, without commission; a short pays.
+
+        Without a position nothing changes.
+        """
+        position = self.positions.get(symbol)
+        if position is None:
+            return self
+        paid = settlement_cash(position, cash_per_share_usd)
+        return self._replace(replace(position, quantity=Decimal(0)), self.cash_usd + paid)
 
     def marked(self, prices: Mapping[str, Decimal]) -> "Account":
         """The book after a settled close: each position remembers its most favourable raw close."""

@@ -1,4 +1,4 @@
-"""What a split and a dividend do to a position and to an open order: the value stays, the form changes."""
+"""What splits, dividends and delistings do to a position and to an open order: the value stays, the form changes."""
 
 import math
 from dataclasses import replace
@@ -63,6 +63,23 @@ def dividend_factor(symbol: str, price_factor: float | Decimal, split_factor: fl
 def dividend_cash(position: Position, factor: Decimal, previous_close: Decimal) -> Decimal:
     """Cash a position receives (a short pays): quantity * previous_close * (1 - dividend factor)."""
     return round_cash(position.quantity * previous_close * (1 - factor))
+
+
+def settlement_cash(position: Position, cash_per_share_usd: Decimal) -> Decimal:
+    """Cash a position is worth once its symbol stopped trading: quantity * cash per share; a short pays.
+
+    Raises
+    ------
+    InvalidInput
+        The cash per share is not finite or below zero.
+    """
+    if not cash_per_share_usd.is_finite() or cash_per_share_usd < 0:
+        raise InvalidInput(
+            f"{position.symbol}: cash of {cash_per_share_usd} USD a share.",
+            field="cash_per_share_usd",
+            remedy="Give 0 or more in universe.delistings.",
+        )
+    return round_cash(position.quantity * cash_per_share_usd)
 
 
 def split_position(

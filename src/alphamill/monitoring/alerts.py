@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from alphamill.domain.decisions import Decision, TradingState
 from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.orders import Position
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import ForecasterUnavailable, MissingFeatures, StaleFeatures
 
@@ -55,15 +56,25 @@ def reconciliation_differs(portfolio: str, differences: Sequence[str]) -> Alert 
     )
 
 
+def delisted(portfolio: str, position: Position) -> Alert:
+    """A symbol stopped trading while it was held."""
+    return Alert(
+        f"{portfolio}: {position.symbol} is delisted",
+        f"The position of {position.quantity:f} shares was settled in cash, as universe.delistings says.",
+    )
+
+
 def features_unusable(decision: Decision, spec: PortfolioSpec) -> Alert | None:
     """Not one symbol of the universe had fresh and complete features."""
     refused = {r.symbol: r.detail for r in decision.refusals if r.code in _NO_FEATURES}
-    if not all(symbol in refused for symbol in spec.universe.symbols):
+    gone = {r.symbol for r in decision.refusals if r.code == "DELISTED"}
+    symbols = [symbol for symbol in spec.universe.symbols if symbol not in gone]
+    if not symbols or not all(symbol in refused for symbol in symbols):
         return None
-    first = spec.universe.symbols[0]
+    first = symbols[0]
     return Alert(
         f"{decision.portfolio}: no usable features",
-        f"At {decision.decided_at:%Y-%m-%d %H:%M} UTC all {len(spec.universe.symbols)} symbols were stale or missing, "
+        f"At {decision.decided_at:%Y-%m-%d %H:%M} UTC all {len(symbols)} symbols were stale or missing, "
         f"for example {first}: {refused[first]}. Positions are held. Check ingestion and the online store.",
     )
 

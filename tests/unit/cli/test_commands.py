@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from alphamill.adapters.sql import SqlLedger
@@ -189,3 +190,12 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cli.DEBUG, "")
     with pytest.raises(AlphamillError, match="the port"):
         run_main(monkeypatch, InvalidConfig("the port is 0."), "--debug")
+
+
+def test_status_says_which_symbol_stops_trading(filled_order: Order, home: Path, monkeypatch) -> None:
+    document = yaml.safe_load(load_settings().portfolios[0].read_text())
+    document["spec"]["universe"]["delistings"] = {"IBM": {"last_session": "2031-01-03", "cash_per_share_usd": "12.5"}}
+    file = home / "with_a_delisting.yaml"
+    file.write_text(yaml.safe_dump(document))
+    monkeypatch.setenv("ALPHAMILL_PORTFOLIOS", f'["{file}"]')
+    assert "IBM after 2031-01-03, paid out at 12.5 USD a share" in invoke("portfolio", "status")

@@ -1,6 +1,7 @@
 """When a session may be merged: complete, corrected, moved on from, or out of grace."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import polars as pl
 
@@ -20,9 +21,19 @@ def pending(*bars: tuple[int, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=BAR_SCHEMA)
 
 
-def closed(bars: pl.DataFrame, *, merged: int = 0, now: int | float = 0) -> list[tuple[int, str]]:
+def everybody(close: dt.datetime) -> frozenset[str]:
+    return UNIVERSE
+
+
+def closed(
+    bars: pl.DataFrame,
+    *,
+    merged: int = 0,
+    now: int | float = 0,
+    expected: Callable[[dt.datetime], frozenset[str]] = everybody,
+) -> list[tuple[int, str]]:
     sessions = closed_sessions(
-        bars, universe=UNIVERSE, merged=T0 + merged * DAY, now=T0 + now * DAY, grace=dt.timedelta(minutes=15)
+        bars, expected=expected, merged=T0 + merged * DAY, now=T0 + now * DAY, grace=dt.timedelta(minutes=15)
     )
     return [((s["ts"][0] - T0).days, "".join(s["symbol"])) for s in sessions]
 
@@ -51,3 +62,14 @@ def test_a_bar_of_the_far_future_does_not_close_a_session_that_just_began() -> N
 
 def test_corrections_of_settled_sessions_are_always_ready() -> None:
     assert closed(pending((-1, "B"), (1, "A"))) == [(-1, "B")]
+
+
+def test_a_session_does_not_wait_for_a_symbol_that_no_longer_trades() -> None:
+    def until_the_first(close: dt.datetime) -> frozenset[str]:
+        return UNIVERSE if close <= T0 + DAY else frozenset("AB")
+
+    assert closed(pending((1, "A"), (1, "B")), expected=until_the_first) == []
+    assert closed(pending((1, "A"), (1, "B"), (1, "C"), (2, "A"), (2, "B")), expected=until_the_first) == [
+        (1, "ABC"),
+        (2, "AB"),
+    ]

@@ -3,12 +3,14 @@
 import datetime as dt
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 
 import polars as pl
 
 from alphamill.adapters.brokers.paper_books import PaperBooks
+from alphamill.adapters.brokers.paper_delisting import Delistings, delisted
 from alphamill.adapters.brokers.paper_events import (
     AccountOpened,
     OrderRecorded,
@@ -19,7 +21,7 @@ from alphamill.adapters.brokers.paper_events import (
 from alphamill.adapters.brokers.paper_matching import Matching, SessionOpen, midnight_utc
 from alphamill.domain.orders import Fill, Order, OrderStatus, Position, order_id
 from alphamill.domain.portfolios import BrokerRef
-from alphamill.errors import Conflict, NotFound
+from alphamill.errors import Conflict, NotFound, Unavailable
 from alphamill.execution import CommissionModel, SlippageModel, costs_of
 
 _log = logging.getLogger(__name__)
@@ -52,6 +54,9 @@ class PaperBroker:
         Models that replace those of `broker_ref`.
     session_open
         When a session opens, for orders decided between two closes; see `midnight_utc`.
+    delistings
+        By symbol, when it stops trading. In the first session after that its open orders are cancelled, and
+        positions are paid out without commission, before anything fills. Its later bars are ignored.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class PaperBroker:
         commission: CommissionModel | None = None,
         slippage: SlippageModel | None = None,
         session_open: SessionOpen = midnight_utc,
+        delistings: Delistings | None = None,
     ) -> None:
         costs = costs_of(broker_ref)
         self._matching = Matching(
@@ -72,12 +78,12 @@ class PaperBroker:
             broker_ref.share_step,
             broker_ref.max_participation_pct,
             session_open,
+            delistings or {},
         )
         self._store = store
         self._lock = threading.Lock()
-        self._books = PaperBooks()
-        for event in store.read() if store else ():
-            self._books.apply(event)
+        self._read_again = False
+        self._books = self._replayed()
         new = set(initial_cash) - set(self._books.accounts)
         self._commit([AccountOpened(name, initial_cash[name]) for name in sorted(new)])
 
@@ -89,7 +95,7 @@ class PaperBroker:
         Conflict
             The id is not that of the order's content.
         """
-        with self._lock:
+        with self._certain():
             known = self._books.orders.get(order.id)
             _require_own_id(order)
             if known:
@@ -99,12 +105,12 @@ class PaperBroker:
             return answer
 
     def order(self, order_id: str) -> Order | None:
-        with self._lock:
+        with self._certain():
             return self._books.orders.get(order_id)
 
     def cancel(self, order_id: str) -> Order:
         """Cancel what is open; a final order is answered as it is."""
-        with self._lock:
+        with self._certain():
             order = self._books.orders.get(order_id)
             if order is None:
                 raise NotFound(f"the paper broker has no order {order_id}.", field="order_id")
@@ -114,23 +120,23 @@ class PaperBroker:
             return order
 
     def fills(self, portfolio: str, *, after: str | None = None) -> list[Fill]:
-        with self._lock:
+        with self._certain():
             return self._books.fills_after(portfolio, after)
 
     def positions(self, portfolio: str) -> list[Position]:
-        with self._lock:
+        with self._certain():
             return sorted(self._books.account(portfolio).positions.values(), key=lambda position: position.symbol)
 
     def cash_usd(self, portfolio: str) -> Decimal:
         """Cash of one portfolio; beside the port, since not every broker keeps one per portfolio."""
-        with self._lock:
+        with self._certain():
             return self._books.account(portfolio).cash_usd
 
     def on_bars(self, bars: pl.DataFrame) -> None:
         """Let one session go by. Bars already seen, or older than the newest session, change nothing."""
         if bars.is_empty():
             return
-        with self._lock:
+        with self._certain():
             ts, symbols = _session_of(bars)
             if self._books.session is not None and ts <= self._books.session:
                 bars = bars.filter([not self._books.matched(ts, symbol) for symbol in symbols])
@@ -138,9 +144,11 @@ class PaperBroker:
                     _log.debug("session %s was matched before", ts)
                     return
                 symbols = bars["symbol"].to_list()
-            relevant = self._books.relevant().intersection(symbols)
-            if relevant:
-                self._commit([self._matching.match(self._books, ts, bars, relevant)])
+            relevant = self._books.relevant()
+            gone = delisted(self._matching.delistings, bars["session"][0]) & relevant
+            traded = relevant.intersection(symbols) - gone
+            if traded or gone:
+                self._commit([self._matching.match(self._books, ts, bars, traded)])
             elif self._store:
                 self._commit([SessionMatched(ts, tuple(symbols))])
             else:
@@ -156,10 +164,30 @@ class PaperBroker:
             return order.with_status(OrderStatus.REJECTED, f"quantity {order.quantity:f} is no multiple of {step:f}")
         return order.with_status(OrderStatus.ACCEPTED)
 
+    @contextmanager
+    def _certain(self) -> Iterator[None]:
+        """One caller at a time, over books that are those of the log."""
+        with self._lock:
+            if self._read_again:
+                self._books = self._replayed()
+                self._read_again = False
+            yield
+
+    def _replayed(self) -> PaperBooks:
+        books = PaperBooks()
+        for event in self._store.read() if self._store else ():
+            books.apply(event)
+        return books
+
     def _commit(self, events: list[PaperEvent]) -> None:
         """Durable first, then in memory: an answer is never given for what a crash could undo."""
         if self._store and events:
-            self._store.append(events)
+            try:
+                self._store.append(events)
+            except Unavailable:
+                # Written or not: only the log knows. Books that missed it would execute it again.
+                self._read_again = True
+                raise
         for event in events:
             self._books.apply(event)
 

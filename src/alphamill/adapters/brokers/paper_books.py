@@ -1,9 +1,15 @@
 """The paper broker's books: a fold over its events. Live and recovery run the same lines."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
-from alphamill.adapters.brokers.paper_events import AccountOpened, OrderRecorded, PaperEvent, SessionMatched
+from alphamill.adapters.brokers.paper_events import (
+    AccountOpened,
+    CashSettlement,
+    OrderRecorded,
+    PaperEvent,
+    SessionMatched,
+)
 from alphamill.domain.orders import Fill, Order
 from alphamill.errors import NotFound
 from alphamill.execution import Account
@@ -74,6 +80,7 @@ class PaperBooks:
             self.open[order.id] = order
 
     def _session(self, event: SessionMatched) -> None:
+        self.accounts = paid_out(self.accounts, event.settlements)
         for action in event.actions:
             for name, account in self.accounts.items():
                 self.accounts[name] = account.apply_action(
@@ -92,3 +99,12 @@ class PaperBooks:
             self._put(order)
         self.closes.update(event.closes)
         self.pass_session(event.ts, event.symbols)
+
+
+def paid_out(accounts: Mapping[str, Account], settlements: Iterable[CashSettlement]) -> dict[str, Account]:
+    """Every book after symbols stopped trading."""
+    after = dict(accounts)
+    for settled in settlements:
+        for name, account in after.items():
+            after[name] = account.settle_in_cash(settled.symbol, settled.cash_per_share_usd)
+    return after

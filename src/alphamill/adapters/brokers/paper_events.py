@@ -39,8 +39,16 @@ class CorporateAction:
 
 
 @dataclass(frozen=True, slots=True)
+class CashSettlement:
+    """A symbol stopped trading; whoever holds it is paid, and a short pays."""
+
+    symbol: str
+    cash_per_share_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class SessionMatched:
-    """One session went by: actions first, then fills. `closes` are kept for symbols held afterwards."""
+    """One session went by: settlements and actions first, then fills. `closes` are kept for symbols held afterwards."""
 
     ts: dt.datetime
     symbols: tuple[str, ...]
@@ -48,6 +56,7 @@ class SessionMatched:
     orders: tuple[Order, ...] = ()
     fills: tuple[Fill, ...] = ()
     closes: tuple[tuple[str, float], ...] = ()
+    settlements: tuple[CashSettlement, ...] = ()
     kind: Literal["session_matched"] = "session_matched"
 
 

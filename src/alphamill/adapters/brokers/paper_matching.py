@@ -3,12 +3,13 @@
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import polars as pl
 
-from alphamill.adapters.brokers.paper_books import PaperBooks
+from alphamill.adapters.brokers.paper_books import PaperBooks, paid_out
+from alphamill.adapters.brokers.paper_delisting import Delistings, cancelled, delisted, settlements
 from alphamill.adapters.brokers.paper_events import CorporateAction, SessionMatched
 from alphamill.domain.costs import CommissionModel, SlippageModel
 from alphamill.domain.money import round_shares, to_decimal
@@ -39,9 +40,12 @@ class Matching:
     share_step: Decimal = Decimal(1)
     max_participation_pct: float | None = None
     session_open: SessionOpen = midnight_utc
+    delistings: Delistings = field(default_factory=dict)
 
     def match(self, books: PaperBooks, ts: dt.datetime, bars: pl.DataFrame, symbols: set[str]) -> SessionMatched:
         """What this session does to `symbols`: actions, order states, fills, closes. Changes no books.
+
+        Symbols that are delisted by then are paid out and their orders cancelled; `symbols` holds none of them.
 
         Raises
         ------
@@ -49,14 +53,16 @@ class Matching:
             A needed number of a bar is missing, not finite or not above zero (a volume: under zero).
         """
         rows = _rows(bars, symbols)
-        accounts = dict(books.accounts)
+        day: dt.date = bars["session"][0]
+        gone = delisted(self.delistings, day)
+        paid = tuple(settlements(books, self.delistings, gone))
+        accounts = paid_out(books.accounts, paid)
         actions = tuple(_actions(books.closes, rows, _held(accounts), self.share_step))
         for a in actions:
             for name, account in accounts.items():
                 accounts[name] = account.apply_action(
                     a.symbol, a.price_factor, a.split_factor, a.previous_close, a.share_step
                 )
-        day: dt.date = bars["session"][0]
         opens_at = self.session_open(day) if books.open else ts
         due = [o for o in books.open.values() if o.symbol in rows and o.decided_at <= opens_at]
         orders = {o.id: split_order(o, rows[o.symbol]["split_factor"], self.share_step) for o in due}
@@ -77,9 +83,10 @@ class Matching:
             if cap is not None:
                 volume_left[order.symbol] = cap - quantity
         held = _held(accounts)
+        ended = tuple(cancelled(books, self.delistings, gone))
         changed = tuple(order for order in orders.values() if order != books.open[order.id])
         closes = tuple((symbol, row["close"]) for symbol, row in rows.items() if symbol in held)
-        return SessionMatched(ts, tuple(bars["symbol"]), actions, changed, tuple(fills), closes)
+        return SessionMatched(ts, tuple(bars["symbol"]), actions, (*ended, *changed), tuple(fills), closes, paid)
 
     def _volume_caps(self, bars: pl.DataFrame, symbols: set[str]) -> dict[str, Decimal]:
         """Shares of each symbol that may fill in this session, all orders together; empty without a cap."""
