@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from alphamill.domain.bars import BAR_VALUES
+from alphamill.domain.bars import BAR_VALUES, UTC_TS
 from alphamill.errors import InvalidBar
 
 Floats = npt.NDArray[np.float64]
@@ -56,7 +56,8 @@ def checked_columns(bars: pl.DataFrame) -> BarColumns:
             field=BAR_VALUES[column],
             remedy="Prices and factors are finite and > 0, volume is finite and >= 0; quarantine the bar.",
         )
-    ts = stamps.dt.cast_time_unit("us").to_physical().to_numpy()
+    ts = (stamps if stamps.dtype == UTC_TS else stamps.dt.cast_time_unit("us")).cast(pl.Int64).to_numpy()
+    if stamps.n_unique() == 1:  # one session: a run each
+        return BarColumns(symbols.to_list(), None, ts, values)
     runs = symbols.rle().struct
-    names, lengths = runs.field("value").to_list(), runs.field("len").to_numpy()
-    return BarColumns(names, None if len(names) == len(ts) else lengths, ts, values)
+    return BarColumns(runs.field("value").to_list(), runs.field("len").to_numpy(), ts, values)

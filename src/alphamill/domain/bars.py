@@ -60,7 +60,7 @@ def empty_bars() -> pl.DataFrame:
 
 def session_close(bars: pl.DataFrame) -> dt.datetime:
     """The one close time shared by all rows of a one-session frame."""
-    closes = bars["ts"].unique()
-    if len(closes) != 1:
-        raise ValueError(f"expected the bars of one session, got {len(closes)} close times")
+    closes = bars["ts"]
+    if closes.is_empty() or closes.n_unique() != 1:
+        raise ValueError(f"expected the bars of one session, got {closes.n_unique()} close times")
     return closes[0]  # type: ignore[no-any-return]

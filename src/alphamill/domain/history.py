@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from alphamill.domain.bar_columns import Floats, Micros, checked_columns
+from alphamill.domain.bar_columns import BarColumns, Floats, Micros, checked_columns
 from alphamill.domain.bars import BAR_VALUES
 from alphamill.errors import InvalidBar, MissingFeatures, UnknownSymbol
 
@@ -95,49 +95,56 @@ class BarHistory:
             strictly newer than the one before it of the same symbol.
         """
         columns = checked_columns(session_bars)
-        ts, values = columns.ts, columns.values
-        if not ts.size:
-            return
+        if columns.lengths is None:
+            places, rows = self._places(tuple(columns.names))
+            if len(places) == columns.ts.size:
+                self._append_session(rows, columns.ts, columns.values)
+                return
+        self._append_any(columns)
+
+    def _append_any(self, columns: BarColumns) -> None:
         new: dict[str, int] = {}
         rows = np.array([self._row_for(name, new) for name in columns.names], dtype=np.int64)
         if columns.lengths is not None:
             rows = np.repeat(rows, columns.lengths)
-        if (rows[1:] < rows[:-1]).any():
-            order = np.argsort(rows, kind="stable")
-            rows, ts, values = rows[order], ts[order], values[:, order]
-        sizes, last = _padded(self._sizes, len(new), 0), _padded(self._last, len(new), _NEVER)
+        order = np.argsort(rows, kind="stable") if (rows[1:] < rows[:-1]).any() else slice(None)
+        rows, ts, values = rows[order], columns.ts[order], columns.values[:, order]
         first = np.flatnonzero(np.diff(rows, prepend=-1))
-        before = np.concatenate([[_NEVER], ts[:-1]])
+        counts = np.diff(first, append=ts.size)
+        sizes = np.concatenate([self._sizes, np.zeros(len(new), dtype=np.int64)])
+        last = np.concatenate([self._last, np.full(len(new), _NEVER)])
+        before = np.concatenate([[_NEVER], ts])[:-1]
         before[first] = last[rows[first]]
         late = np.flatnonzero(ts <= before)
         if late.size:
             raise _not_newer({**self._rows, **new}, int(rows[late[0]]), int(ts[late[0]]))
-        counts = np.diff(first, append=ts.size)
-        self._reserve(sizes.size, int((sizes[rows[first]] + counts).max()))
-        self._write(rows, first, counts, sizes, ts, values)
+        self._reserve(sizes.size, int((sizes[rows[first]] + counts).max(initial=0)))
+        for start, count in zip(first.tolist(), counts.tolist(), strict=True):
+            row, size = int(rows[start]), int(sizes[rows[start]])
+            self._ts[row, size : size + count] = ts[start : start + count]
+            self._values[:, row, size : size + count] = values[:, start : start + count]
         sizes[rows[first]] += counts
         last[rows[first]] = ts[first + counts - 1]
         self._sizes, self._last = sizes, last
         if new:
             self._rows.update(new)
-            self._known = {}
+            self._known.clear()
+
+    def _append_session(self, rows: Places, ts: Micros, values: Floats) -> None:
+        """One bar for each of `rows`, which are known and differ."""
+        late = np.flatnonzero(ts <= self._last[rows])
+        if late.size:
+            raise _not_newer(self._rows, int(rows[late[0]]), int(ts[late[0]]))
+        at = self._sizes[rows]
+        self._reserve(self._sizes.size, int(at.max()) + 1)
+        self._ts[rows, at] = ts
+        self._values[:, rows, at] = values
+        self._sizes[rows] += 1
+        self._last[rows] = ts
 
     def _row_for(self, name: str, new: dict[str, int]) -> int:
         row = self._rows.get(name)
         return new.setdefault(name, len(self._rows) + len(new)) if row is None else row
-
-    def _write(self, rows: Places, first: Places, counts: Places, sizes: Places, ts: Micros, values: Floats) -> None:
-        """Copy bars behind those of their rows; `rows` is sorted, its runs begin at `first`."""
-        if first.size == rows.size:
-            behind = sizes[rows]
-            self._ts[rows, behind] = ts
-            self._values[:, rows, behind] = values
-            return
-        for start, count in zip(first.tolist(), counts.tolist(), strict=True):
-            row = int(rows[start])
-            at = slice(int(sizes[row]), int(sizes[row]) + count)
-            self._ts[row, at] = ts[start : start + count]
-            self._values[:, row, at] = values[:, start : start + count]
 
     def _reserve(self, rows: int, bars: int) -> None:
         """Room for so many symbols and bars of each. Capacity doubles, so an append costs O(1) on average."""
@@ -280,11 +287,6 @@ def _not_newer(rows: Mapping[str, int], row: int, ts: int) -> InvalidBar:
         field="ts",
         remedy="Give each symbol's bars once and in time order; a correction needs a new history.",
     )
-
-
-def _padded(column: Places, more: int, value: int) -> Places:
-    """A copy with `more` further entries."""
-    return np.concatenate([column, np.full(more, value, dtype=np.int64)])
 
 
 def _time(micros: int) -> dt.datetime:
