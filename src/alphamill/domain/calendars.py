@@ -97,6 +97,22 @@ def next_open(calendar: str, close: dt.datetime) -> dt.datetime:
     return opens[after]
 
 
+def last_close(calendar: str, day: dt.date) -> dt.datetime:
+    """The close of the newest session that is not after `day`, UTC.
+
+    Raises
+    ------
+    InvalidConfig
+        The code is unknown, or the calendar does not reach `day`.
+    """
+    days = sessions(calendar)
+    at = days["session"].search_sorted(day, side="right")
+    if at == 0 or day > days["session"][-1]:
+        reach = f"{days['session'][0]} to {days['session'][-1]}"
+        raise InvalidConfig(f"{day} is outside of calendar {calendar!r}, {reach}.", field="calendar")
+    return days["close_ts"][at - 1]  # type: ignore[no-any-return]
+
+
 def session_open(calendar: str, session: dt.date) -> dt.datetime:
     """When a session opens, UTC.
 
