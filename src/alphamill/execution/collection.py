@@ -1,53 +1,78 @@
 """Collect what the broker did since the ledger last asked."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Fill, Order
-from alphamill.errors import NotReconciled
+from alphamill.errors import NotFound, NotReconciled
 from alphamill.execution.sending import confirmed
 from alphamill.ports import Broker
 
 _log = logging.getLogger(__name__)
 
 
-def collect(record: PortfolioRecord, broker: Broker) -> tuple[list[Order], list[Fill]]:
-    """Order states that changed and fills not yet in the ledger, each fill once.
+def collect(record: PortfolioRecord, broker: Broker, known: Collection[str] = ()) -> tuple[list[Order], list[Fill]]:
+    """Order states that changed and fills not yet in the ledger, each fill once, by time.
 
     An order the ledger closed never has a fill outstanding (see `confirmed`). A fill of a closed order is
-    therefore a repeat and is dropped.
+    therefore a repeat and is dropped. Where the broker counts more than its newest fills show, all are asked for:
+    one may show up after others that are newer.
+
+    Parameters
+    ----------
+    known
+        Ids of the fills that the ledger has of its open orders; a broker may tell them again.
 
     Raises
     ------
     BrokerUnavailable
         The broker cannot be asked; nothing was collected.
     NotReconciled
-        More was filled than the broker's own order says.
+        More was filled than the broker's own order says, or the broker does not know the ledger's last fill.
     """
-    fills = _new_fills(record, broker.fills(record.name, after=record.last_fill_id))
-    filled = dict.fromkeys((order.id for order in record.open_orders), Decimal(0))
-    for fill in fills:
-        filled[fill.order_id] += fill.quantity
-    updates = (_updated(order, broker, filled) for order in record.open_orders)
-    return [after for before, after in zip(record.open_orders, updates, strict=True) if after != before], fills
+    fills = _new_fills(record, _newest(record, broker), known)
+    answers = {order.id: broker.order(order.id) for order in record.open_orders}
+    if any(answer and _seen(order, fills) < answer.filled_quantity for order, answer in _pairs(record, answers)):
+        fills = _new_fills(record, broker.fills(record.name), known)
+    updates = [(order, _updated(order, answer, _seen(order, fills))) for order, answer in _pairs(record, answers)]
+    return [after for before, after in updates if after != before], fills
 
 
-def _new_fills(record: PortfolioRecord, answer: Sequence[Fill]) -> list[Fill]:
+def _pairs(record: PortfolioRecord, answers: Mapping[str, Order | None]) -> list[tuple[Order, Order | None]]:
+    return [(order, answers[order.id]) for order in record.open_orders]
+
+
+def _newest(record: PortfolioRecord, broker: Broker) -> list[Fill]:
+    try:
+        answer = broker.fills(record.name, after=record.last_fill_id)
+    except NotFound as error:
+        raise NotReconciled(
+            f"the broker does not know fill {record.last_fill_id}, the last one in the ledger.",
+            field=record.last_fill_id,
+            remedy="Its books are not those the ledger traded with; see docs/runbooks/ledger-and-broker-disagree.md.",
+        ) from error
     open_ids = {order.id for order in record.open_orders}
-    unique = {fill.id: fill for fill in answer if fill.id != record.last_fill_id}
-    for fill in unique.values():
-        if fill.order_id not in open_ids:
+    for fill in answer:
+        if fill.id != record.last_fill_id and fill.order_id not in open_ids:
             _log.warning("fill %s repeats a closed order %s; dropped", fill.id, fill.order_id)
-    return [fill for fill in unique.values() if fill.order_id in open_ids]
+    return answer
 
 
-def _updated(order: Order, broker: Broker, filled: Mapping[str, Decimal]) -> Order:
-    answer = broker.order(order.id)
+def _new_fills(record: PortfolioRecord, answer: Sequence[Fill], known: Collection[str]) -> list[Fill]:
+    open_ids = {order.id for order in record.open_orders}
+    unique = {fill.id: fill for fill in answer if fill.id != record.last_fill_id and fill.id not in known}
+    return sorted((f for f in unique.values() if f.order_id in open_ids), key=lambda fill: fill.filled_at)
+
+
+def _seen(order: Order, fills: Sequence[Fill]) -> Decimal:
+    return sum((fill.quantity for fill in fills if fill.order_id == order.id), order.filled_quantity)
+
+
+def _updated(order: Order, answer: Order | None, seen: Decimal) -> Order:
     if answer is None:
         return order
-    seen = order.filled_quantity + filled[order.id]
     if seen > answer.filled_quantity:
         raise NotReconciled(
             f"fills of order {order.id} sum to {seen}, the broker counts {answer.filled_quantity}.",

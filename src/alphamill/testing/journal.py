@@ -13,6 +13,7 @@ class InMemoryBarJournal:
     def __init__(self) -> None:
         self._rows = pl.DataFrame(schema={**BAR_SCHEMA, "seq": pl.Int64, "merged": pl.Boolean})
         self._written = 0
+        self._pending: pl.DataFrame | None = None
 
     def append(self, bars: pl.DataFrame) -> None:
         check_bars(bars)
@@ -20,11 +21,13 @@ class InMemoryBarJournal:
             seq=pl.int_range(self._written, self._written + bars.height, dtype=pl.Int64), merged=pl.lit(False)
         )
         self._written += bars.height
-        self._rows = self._rows.vstack(rows)
+        self._rows, self._pending = self._rows.vstack(rows), None
 
     def pending(self) -> pl.DataFrame:
-        waiting = self._rows.filter(~pl.col("merged")).unique(BAR_KEY, keep="last", maintain_order=True)
-        return waiting.select(BAR_SCHEMA.names()).sort("ts", "symbol")
+        if self._pending is None:
+            waiting = self._rows.filter(~pl.col("merged")).unique(BAR_KEY, keep="last", maintain_order=True)
+            self._pending = waiting.select(BAR_SCHEMA.names()).sort("ts", "symbol")
+        return self._pending
 
     def mark_merged(self, bars: pl.DataFrame) -> None:
         check_bars(bars)
@@ -33,6 +36,7 @@ class InMemoryBarJournal:
             .group_by(BAR_KEY)
             .agg(up_to=pl.col("seq").max())
         )
+        self._pending = None
         self._rows = (
             self._rows.join(done, on=BAR_KEY, how="left", maintain_order="left")
             .with_columns(merged=pl.col("merged") | (pl.col("seq") <= pl.col("up_to")).fill_null(False))

@@ -393,3 +393,16 @@ def test_a_start_prunes_what_the_journal_no_longer_needs(
     kept = market["session"].n_unique() - JOURNAL_SESSIONS
     assert journal.prune(0) == market.filter(pl.col("session") >= market["session"].unique().sort()[kept]).height
     journal.close()
+
+def test_a_session_is_tried_again_though_its_rollback_failed_too(system, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(system.live.controller("demo"), "on_session", _unavailable)
+        system.post(system.ahead[0])
+        system.live.close_sessions()
+        read = system.store.read
+        answers = iter([read, _unavailable])
+        broken.setattr(system.store, "read", lambda **kwargs: next(answers)(**kwargs))
+        with pytest.raises(StoreUnavailable):
+            system.live.process()
+    (decision,) = system.live.process()
+    assert decision.decided_at == system.ahead[0]["ts"][0]

@@ -1,9 +1,13 @@
 """The paper broker's event log in any SQLAlchemy database; SQLite by default."""
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from alphamill.adapters.brokers.paper_events import PaperEvent
 from alphamill.errors import Conflict, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 class SqlPaperStore:
@@ -20,9 +24,8 @@ class SqlPaperStore:
 
     def __init__(self, url: str) -> None:
         import sqlalchemy as sa
-        from pydantic import TypeAdapter
 
-        self._adapter: TypeAdapter[Any] = TypeAdapter(PaperEvent)
+        self._adapter = _event_adapter()
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _durable_sqlite)
@@ -73,6 +76,13 @@ class SqlPaperStore:
     def close(self) -> None:
         """Give connections back; the events stay."""
         self._engine.dispose()
+
+
+@cache
+def _event_adapter() -> "TypeAdapter[Any]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(PaperEvent)
 
 
 def _durable_sqlite(connection: Any, _record: Any) -> None:

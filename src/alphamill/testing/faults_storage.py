@@ -1,0 +1,106 @@
+"""Where a drill keeps what outlives its process: SQLite files, or memory where speed matters more."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.adapters.sql import SqlLedger
+from alphamill.domain.calendars import session_open
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.ports import Ledger
+from alphamill.testing.faults import FaultPlan, faulty_books
+from alphamill.testing.faults_audit import LedgerPages
+from alphamill.testing.ledger import InMemoryLedger
+
+
+class FileStorage:
+    """Ledger and broker's books as the product keeps them: every start opens the files anew.
+
+    Parameters
+    ----------
+    folder
+        Empty. A folder in memory spares the disk: what is tried here is the end of a process, not a power cut.
+    template
+        A folder of `make_template`, copied instead of running the migrations once more.
+    """
+
+    def __init__(self, spec: PortfolioSpec, folder: Path, *, template: Path | None = None) -> None:
+        self._spec, self._folder = spec, folder
+        if template is not None:
+            shutil.copytree(template, folder, dirs_exist_ok=True)
+        self._ledger: SqlLedger | None = None
+        self._books: list[SqlPaperStore] = []
+
+    def ledger(self) -> Ledger:
+        if self._ledger is not None:
+            self._ledger.close()
+        self._ledger = SqlLedger(f"sqlite:///{self._folder / 'ledger.db'}")
+        return self._ledger
+
+    def pages(self) -> LedgerPages:
+        if self._ledger is None:
+            self.ledger()
+        assert self._ledger is not None
+        return self._ledger.reader
+
+    def broker(self, plan: FaultPlan) -> Any:
+        for books in self._books:
+            books.close()
+        self._books = [SqlPaperStore(f"sqlite:///{self._folder / 'broker.db'}")]
+        return paper_broker(self._spec, faulty_books(self._books[0], plan))
+
+    def close(self) -> None:
+        """Give the files back; they stay."""
+        for books in self._books:
+            books.close()
+        if self._ledger is not None:
+            self._ledger.close()
+
+
+def make_template(spec: PortfolioSpec, folder: Path) -> Path:
+    """Empty files with the newest schema."""
+    storage = FileStorage(spec, folder)
+    storage.ledger()
+    storage.close()
+    return folder
+
+
+class MemoryStorage:
+    """Ledger and the broker's log as objects that live longer than the process that uses them."""
+
+    def __init__(self, spec: PortfolioSpec) -> None:
+        self._spec, self._ledger, self._books = spec, InMemoryLedger(), InMemoryPaperStore()
+
+    def ledger(self) -> Ledger:
+        return self._ledger
+
+    def pages(self) -> LedgerPages:
+        return self._ledger
+
+    def broker(self, plan: FaultPlan) -> Any:
+        return paper_broker(self._spec, faulty_books(self._books, plan))
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class InMemoryPaperStore:
+    """The paper broker's log in a list."""
+
+    def __init__(self) -> None:
+        self._events: list[Any] = []
+
+    def append(self, events: list[Any]) -> None:
+        self._events += events
+
+    def read(self) -> list[Any]:
+        return list(self._events)
+
+
+def paper_broker(spec: PortfolioSpec, store: Any) -> PaperBroker:
+    """The broker of the product over a store of events."""
+    opens = partial(session_open, spec.universe.calendar)
+    return PaperBroker(spec.broker, initial_cash={spec.name: spec.initial_cash_usd}, store=store, session_open=opens)
