@@ -7,10 +7,10 @@ import pytest
 
 from alphamill.adapters.brokers.paper import PaperBroker
 from alphamill.controller.controller import PortfolioController
-from alphamill.controller.market import Market
+from alphamill.controller.market import Action, Market
 from alphamill.domain.decisions import Decision, TradingState, Verdict
 from alphamill.domain.history import BarHistory
-from alphamill.domain.orders import OrderStatus, Side
+from alphamill.domain.orders import OrderStatus, Position, Side
 from alphamill.domain.portfolios import PortfolioSpec, RiskLimits, Schedule, Sizing, Universe
 from alphamill.testing.broker import FakeBroker
 from alphamill.testing.ledger import InMemoryLedger
@@ -135,6 +135,20 @@ def desk() -> Desk:
     made.broker.fill(order.id, D(100), close_of(1))
     assert made.close(1, 100).orders == ()
     return made
+
+
+def test_a_late_split_moves_the_best_close_and_trips_nothing() -> None:
+    """Best close 130, then 2:1 with a bar that comes late: 65, and 64 is 1.5 % below it, not 51 %."""
+    desk = Desk(FakeBroker(), stop_loss_pct=90, trailing_stop_pct=10)
+    order = desk.controller.update_target({"A": 0.4}, desk.market(0, 100, 100)).orders[0]
+    desk.broker.fill(order.id, D(100), close_of(1))
+    desk.close(1, 130)
+    desk.close(2, 130)
+    late = replace(desk.market(2, 64, 100), actions=(Action("A", 0.5, 0.5, D(130)),))
+    desk.controller.adjust(late, {"A"})
+    assert desk.ledger.load(desk.spec).positions["A"] == Position("A", D(800), D(50), D(65))
+    assert desk.close(3, 59).orders == ()
+    assert [r.code for r in desk.close(4, 58.5).refusals] == ["NOT_SCHEDULED", "NOT_RECONCILED"]
 
 
 def test_a_halted_portfolio_closes_nothing(desk: Desk) -> None:
