@@ -6,7 +6,7 @@ import polars as pl
 from alphamill.domain.bars import BAR_SCHEMA
 
 
-def bars(names: int, sessions: int, seed: int = 0) -> pl.DataFrame:
+def bars(names: int, sessions: int, seed: int = 0, prefix: str = "N") -> pl.DataFrame:
     """`BAR_SCHEMA` sorted by (symbol, ts): weekdays from 2000-01-03 on, closes at 21:00 UTC, no corporate actions."""
     rng = np.random.default_rng(seed)
     close = 50.0 * np.exp(np.cumsum(rng.normal(2e-4, 0.015, (names, sessions)), axis=1))
@@ -17,7 +17,7 @@ def bars(names: int, sessions: int, seed: int = 0) -> pl.DataFrame:
     days = np.busday_offset("2000-01-03", np.arange(sessions)).astype("datetime64[us]")
     ones = np.ones(names * sessions)
     columns = {
-        "symbol": np.repeat([f"N{i:04d}" for i in range(names)], sessions),
+        "symbol": np.repeat([f"{prefix}{i:04d}" for i in range(names)], sessions),
         "ts": np.tile(days + np.timedelta64(21, "h"), names),
         "session": np.tile(days, names),
         "open": opened.ravel(),

@@ -352,3 +352,60 @@ def test_redis_urls_in_feasts_words() -> None:
             connection_string(url, 2.0)
     with pytest.raises(InvalidConfig, match="comma"):
         connection_string("redis://:a,b@h", 2.0)
+
+
+def feasts_answer(store: FeastFeatureStore, symbols: list[str], names: tuple[str, ...]) -> dict[str, list[Any]]:
+    """The same rows through Feast's own client."""
+    rows = [{"symbol": symbol} for symbol in symbols]
+    answer: dict[str, list[Any]] = store._store.get_online_features(
+        [f"daily_features:{n}" for n in names], rows
+    ).to_dict()
+    return answer
+
+
+def test_feasts_own_client_reads_what_is_written_here(feast_store: FeastFeatureStore, symbol: str) -> None:
+    both = [symbol, f"Ä/{symbol}"]
+    feast_store.write_online(pl.concat([row(both[0], DAY1, base=0.1), row(both[1], DAY1, base=-1e300, ret_63=None)]))
+    answer = feasts_answer(feast_store, both, ("ret_1", "ret_63"))
+    assert answer["ret_1"] == [0.1, -1e300]
+    assert answer["ret_63"] == [0.1 + NAMES.index("ret_63"), None]
+    times = feast_store._store.get_online_features(["daily_features:ret_1"], [{"symbol": symbol}]).proto.results
+    assert dt.datetime.fromtimestamp(times[-1].event_timestamps[0].seconds, dt.UTC) == DAY1
+
+
+def test_what_feasts_own_client_wrote_is_read_here(feast_store: FeastFeatureStore, symbol: str) -> None:
+    rows = row(symbol, DAY1 + dt.timedelta(microseconds=1), base=0.1, ret_63=None)
+    feast_store._store.write_to_online_store("daily_features", rows.to_pandas())
+    snapshot = feast_store.read_online([symbol], ["ret_1", "rsi_14"])[symbol]
+    assert snapshot.ts == DAY1 + dt.timedelta(microseconds=1)
+    assert snapshot.values == {"ret_1": 0.1, "rsi_14": 0.1 + NAMES.index("rsi_14")}
+    assert feast_store.read_online([symbol], ["ret_63"]) == {}
+
+
+def test_a_value_that_is_no_double_is_refused(feast_store: FeastFeatureStore, redis_url: str, symbol: str) -> None:
+    from redis import Redis
+
+    feast_store.write_online(row(symbol, DAY1))
+    key, field = feast_store._redis._key(symbol), feast_store._redis._field("ret_1")
+    with Redis.from_url(redis_url) as client:
+        client.hset(key, mapping={field: b"not a Value"})
+    with pytest.raises(StoreUnavailable, match="no doubles"):
+        feast_store.read_online([symbol], ["ret_1"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("type: redis", "type: sqlite"),
+        ("version: 3", "version: 2"),
+        ("type: redis", "type: redis\n  key_ttl_seconds: 9"),
+    ],
+)
+def test_an_online_layout_that_is_not_feasts_on_redis_is_refused(
+    broken_repo: Path, redis_url: str, tmp_path: Path, before: str, after: str
+) -> None:
+    file = broken_repo / "feature_store.yaml"
+    file.write_text(file.read_text().replace(before, after))
+    (broken_repo / "definitions.py").write_text((REPO / "definitions.py").read_text())
+    with pytest.raises(InvalidConfig, match="supported are"):
+        FeastFeatureStore(broken_repo, tmp_path, redis_url).apply()

@@ -1,32 +1,35 @@
 """`FeatureStore` on Feast: Parquet offline, Redis online.
 
-Importing Feast takes seconds, so it happens at first use. Threads take turns online: Feast's client keeps
-state between calls, and the controller reads for a decision and for its readiness at once. Several
-processes may read and write online at once, but only one should `apply` or `materialize`.
+Importing Feast takes seconds, so it happens at first use. Feast declares, joins and materializes; single rows are
+read and written by `FeastRedis`, in Feast's own layout, because Feast's client is too slow on the trading path.
+Threads take turns where they write or look at the registry. Several processes may read and write online at once,
+but only one should `apply` or `materialize`.
 """
 
 import contextlib
 import datetime as dt
 import io
-import math
 import runpy
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from string import Template
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+import numpy as np
 import polars as pl
 import yaml
 
 from alphamill.adapters.feast_environment import connection_string, environment
+from alphamill.adapters.feast_redis import FeastRedis, Floats, Micros
 from alphamill.adapters.feature_rows import check_rows, require_declared
-from alphamill.domain.features import FEATURE_KEY, FeatureSnapshot
+from alphamill.domain.features import FeatureSnapshot
 from alphamill.errors import InvalidConfig, NotFound, StoreUnavailable
 
 VIEW: Final = "daily_features"
+_ONLINE_LAYOUT: Final = {"type": "redis", "entity_keys": 3}
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -49,6 +52,7 @@ class FeastFeatureStore:
         self._repo = repo_path.resolve()
         self._data = data_dir.resolve()
         self._redis_url = redis_url
+        self._timeout_secs = timeout_secs
         self._variables = {
             "ALPHAMILL_FEATURES_DIR": str(self._data),
             "ALPHAMILL_REDIS": connection_string(redis_url, timeout_secs),
@@ -102,8 +106,8 @@ class FeastFeatureStore:
             raise NotFound(f"no offline features at {self._offline}.", remedy="Run write_offline first.")
         offline = pl.scan_parquet(self._offline).filter(pl.col("ts") <= until)
         rows = offline.group_by("symbol").agg(pl.all().sort_by("ts").last()).collect()
-        rows = self._to_write(rows)
-        if rows.is_empty():
+        count = len(self._to_write(rows).symbols)
+        if not count:
             return 0
         # Feast prints progress; the one who calls has its own.
         with self._redis_errors(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -111,7 +115,7 @@ class FeastFeatureStore:
         # Feast leaves a row of the same instant as it is, although a corrected bar or a new
         # feature has changed its values.
         self._write(self._to_write(rows))
-        return rows.height
+        return count
 
     def write_online(self, rows: pl.DataFrame) -> None:
         """Write rows that are newer than Redis has, or as new with other values.
@@ -121,7 +125,9 @@ class FeastFeatureStore:
         """
         with self._turn:
             rows = check_rows(rows, self._features())
-            self._write(self._to_write(rows.group_by("symbol").agg(pl.all().sort_by("ts").last())))
+            if rows["symbol"].n_unique() < rows.height:
+                rows = rows.group_by("symbol").agg(pl.all().sort_by("ts").last())
+            self._write(self._to_write(rows))
 
     def read_online(self, symbols: Sequence[str], features: Sequence[str]) -> dict[str, FeatureSnapshot]:
         """Snapshots by symbol; a symbol without a row or with a null among `features` is absent.
@@ -133,13 +139,17 @@ class FeastFeatureStore:
         StoreUnavailable
             Redis does not answer. It is asked again at the next call.
         """
-        with self._turn:
-            rows = self._read(symbols, features)
-        snapshots = {}
-        for symbol, (ts, values) in rows.items():
-            if all(value is not None for value in values.values()):
-                snapshots[symbol] = FeatureSnapshot(symbol, ts, values)  # type: ignore[arg-type]
-        return snapshots
+        self._require(features)
+        with self._redis_errors():
+            online = self._redis.read(symbols, features)
+        times = {micros: _EPOCH + dt.timedelta(microseconds=micros) for micros in set(online.ts.tolist())}
+        known = (online.ts > 0) & ~np.isnan(online.values).any(axis=1)
+        rows = zip(symbols, known.tolist(), online.ts.tolist(), online.values.tolist(), strict=True)
+        return {
+            symbol: FeatureSnapshot(symbol, times[micros], dict(zip(features, values, strict=True)))
+            for symbol, complete, micros, values in rows
+            if complete
+        }
 
     def training_rows(self, entities: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
         """`entities` (symbol, ts, any others) in their order with the features as known at ts; null where unknown."""
@@ -156,26 +166,39 @@ class FeastFeatureStore:
         return self._data / "features.parquet"
 
     @cached_property
-    def _store(self) -> Any:
-        return self._feast_store({})
+    def _redis(self) -> FeastRedis:
+        return FeastRedis(self._redis_url, self._config["project"], VIEW, timeout_secs=self._timeout_secs)
 
     @cached_property
-    def _overwriting_store(self) -> Any:
-        """Writes without Feast's check of timestamps: `_to_write` has made a finer one."""
-        return self._feast_store({"skip_dedup": True})
-
-    def _feast_store(self, online: dict[str, Any]) -> Any:
+    def _store(self) -> Any:
         from feast import FeatureStore, RepoConfig
 
-        file = self._repo / "feature_store.yaml"
         try:
-            config = yaml.safe_load(Template(file.read_text()).substitute(self._variables))
-            config["online_store"].update(online)
-            return FeatureStore(config=RepoConfig(repo_path=self._repo, **config))
+            return FeatureStore(config=RepoConfig(repo_path=self._repo, **self._config))
+        except (TypeError, ValueError) as error:
+            raise self._bad_file(f"{error}") from error
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        """What feature_store.yaml says; raises `InvalidConfig` for an online layout that `FeastRedis` does not have."""
+        try:
+            text = (self._repo / "feature_store.yaml").read_text()
+            config: dict[str, Any] = yaml.safe_load(Template(text).substitute(self._variables))
+            asked = {**config["online_store"], "entity_keys": config["entity_key_serialization_version"]}
+            config["project"], config["registry"]["path"]
         except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-            raise InvalidConfig(
-                f"{file}: {error}.", field="feature_repo", remedy="Point ALPHAMILL_FEATURE_REPO at the Feast repo."
-            ) from error
+            raise self._bad_file(f"{type(error).__name__} {error}") from error
+        asked.pop("connection_string", None)
+        if asked != _ONLINE_LAYOUT:
+            raise self._bad_file(f"online_store and entity keys are {asked}, supported are {_ONLINE_LAYOUT}")
+        return config
+
+    def _bad_file(self, why: str) -> InvalidConfig:
+        return InvalidConfig(
+            f"{self._repo / 'feature_store.yaml'}: {why}.",
+            field="feature_repo",
+            remedy="Point ALPHAMILL_FEATURE_REPO at the Feast repo, or mend its file.",
+        )
 
     def _declarations(self) -> list[Any]:
         from feast import Entity, FeatureService, FeatureView
@@ -204,51 +227,32 @@ class FeastFeatureStore:
         return self._declared
 
     def _require(self, features: Sequence[str]) -> None:
-        if not set(features) <= set(self._features()):
-            # Another process may have applied since.
-            self._store.refresh_registry()
-            self._declared = ()
-        require_declared(features, self._features())
+        if not self._declared or not set(features) <= set(self._declared):
+            with self._turn:
+                if not set(features) <= set(self._features()):
+                    # Another process may have applied since.
+                    self._store.refresh_registry()
+                    self._declared = ()
+                require_declared(features, self._features())
+        if not features:
+            require_declared(features, self._declared)
 
-    def _read(
-        self, symbols: Sequence[str], features: Sequence[str]
-    ) -> dict[str, tuple[dt.datetime, dict[str, float | None]]]:
-        """Rows that Redis has, nulls included."""
-        self._require(features)
-        if not symbols:
-            return {}
-        with self._redis_errors():
-            answer = self._store.get_online_features(
-                features=[f"{VIEW}:{name}" for name in features],
-                entity_rows=[{"symbol": symbol} for symbol in symbols],
-            ).proto
-        # Feast answers in an order of its own: go by name.
-        columns = dict(zip(answer.metadata.feature_names.val, answer.results, strict=True))
-        times = columns[features[0]].event_timestamps
-        rows: dict[str, tuple[dt.datetime, dict[str, float | None]]] = {}
-        for i, symbol in enumerate(symbols):
-            # A missing entity is answered as present, with time zero.
-            if micros := times[i].seconds * 1_000_000 + times[i].nanos // 1_000:
-                values = {name: _value(columns[name].values[i]) for name in features}
-                rows[symbol] = (_EPOCH + dt.timedelta(microseconds=micros), values)
-        return rows
-
-    def _to_write(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _to_write(self, rows: pl.DataFrame) -> "_Rows":
         """Of one row per symbol, those that are newer than the online row, or as new but different."""
         names = self._features()
-        rows = rows.select(*FEATURE_KEY, *names).filter(~pl.all_horizontal(pl.col(names).is_null()))
-        online = self._read(rows["symbol"].to_list(), names)
-        keep = []
-        for row in rows.iter_rows(named=True):
-            ts, values = online.get(row["symbol"], (_EPOCH, {}))
-            keep.append(row["ts"] > ts or (row["ts"] == ts and any(row[name] != values[name] for name in names)))
-        return rows.filter(pl.Series(keep, dtype=pl.Boolean))
-
-    def _write(self, rows: pl.DataFrame) -> None:
-        if rows.is_empty():
-            return
+        symbols, ts = rows["symbol"].to_list(), rows["ts"].to_physical().to_numpy()
+        values = rows.select(pl.col(names).fill_null(np.nan)).to_numpy()
         with self._redis_errors():
-            self._overwriting_store.write_to_online_store(VIEW, rows.to_pandas())
+            online = self._redis.read(symbols, names)
+        differs = (values != online.values) & ~(np.isnan(values) & np.isnan(online.values))
+        wanted = (ts > online.ts) | ((ts == online.ts) & differs.any(axis=1))
+        wanted &= ~np.isnan(values).all(axis=1)
+        return _Rows([symbol for symbol, keep in zip(symbols, wanted, strict=True) if keep], ts[wanted], values[wanted])
+
+    def _write(self, rows: "_Rows") -> None:
+        if rows.symbols:
+            with self._redis_errors():
+                self._redis.write(rows.symbols, rows.ts, self._features(), rows.values)
 
     @contextlib.contextmanager
     def _redis_errors(self) -> Iterator[None]:
@@ -265,7 +269,9 @@ class FeastFeatureStore:
             ) from error
 
 
-def _value(proto: Any) -> float | None:
-    if proto.WhichOneof("val") is None or math.isnan(proto.double_val):
-        return None
-    return float(proto.double_val)
+class _Rows(NamedTuple):
+    """One row per symbol: `ts` [n] in microseconds, `values` [n, k] in the order of the declared features."""
+
+    symbols: list[str]
+    ts: Micros
+    values: Floats
