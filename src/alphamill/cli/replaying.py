@@ -85,14 +85,14 @@ def replay_bars(
     Unavailable
         The controller does not answer, or did not decide a session in time.
     """
-    wanted = set(spec.universe.symbols)
-    sessions = bars.filter(pl.col("symbol").is_in(wanted)).partition_by("session", maintain_order=True)
+    sessions = bars.filter(pl.col("symbol").is_in(spec.universe.symbols)).partition_by("session", maintain_order=True)
     with httpx.Client(base_url=url, timeout=SESSION_SECS) as client:
         for done, session in enumerate(sessions, start=1):
             for row in session.iter_rows(named=True):
                 _post(client, row)
-            if set(session["symbol"]) == wanted:  # an incomplete session closes when time moves on
-                _wait_decided(spec, ledger, session["session"][0])
+            day = session["session"][0]
+            if spec.universe.trading(day).issubset(session["symbol"]):  # an incomplete one closes when time moves on
+                _wait_decided(spec, ledger, day)
             on_session(done, len(sessions))
     return len(sessions)
 

@@ -42,6 +42,11 @@ class Universe(_Frozen):
             raise ValueError(f"delistings names {', '.join(unknown)}, which is not among the symbols")
         return self
 
+    def trading(self, session: dt.date) -> frozenset[str]:
+        """Symbols that are not delisted by then."""
+        gone = {symbol for symbol, delisting in self.delistings.items() if session > delisting.last_session}
+        return frozenset(self.symbols) - gone
+
 
 class ModelRef(_Frozen):
     service: str = Field(default="forecaster", description="Name of the inference service that is asked.")

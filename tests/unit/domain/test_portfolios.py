@@ -1,10 +1,11 @@
 """What a portfolio file may hold; everything else is refused by name, file and remedy."""
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
-from alphamill.domain.portfolios import load_portfolio
+from alphamill.domain.portfolios import Universe, load_portfolio
 from alphamill.errors import InvalidConfig
 
 HEAD = "apiVersion: alphamill.dev/v1alpha1\nkind: Portfolio\n"
@@ -66,3 +67,9 @@ def test_a_bad_file_is_refused_with_file_field_and_remedy(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match=r"no_such\.yaml cannot be read"):
         load_portfolio(tmp_path / "no_such.yaml")
+
+
+def test_a_symbol_trades_until_the_end_of_its_last_session() -> None:
+    universe = Universe.model_validate({"symbols": ["A", "B"], "delistings": {"B": {"last_session": "2024-03-07"}}})
+    assert universe.trading(dt.date(2024, 3, 7)) == {"A", "B"}
+    assert universe.trading(dt.date(2024, 3, 8)) == {"A"}
