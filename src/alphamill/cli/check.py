@@ -79,16 +79,18 @@ def learning(
     """Train on synthetic markets whose signal is known, and compare what is learned with what is there.
 
     The recovered IC must hold the known one in its confidence band at every strength, shuffled labels must give no
-    IC, and predicted intervals and confidences must mean what they say. Exit code 1 when one does not.
+    IC, and predicted intervals and confidences must mean what they say. Then real models, leaked ones among them,
+    are put before the gate. Exit code 1 when anything is not as it must be.
     """
     from alphamill.cli.console import out
-    from alphamill.cli.learning_tables import confidence_table, outcome, recovery_table
+    from alphamill.cli.learning_tables import confidence_table, gate_table, outcome, recovery_table
     from alphamill.steps.check_learning import check_learning
 
     with out().status("importing") as status:
         checked = check_learning(markets=markets, seed=seed, tell=lambda what: status.update(f"checking {what}"))
     out().print(recovery_table(checked))
     out().print(confidence_table(checked))
+    out().print(gate_table(checked))
     out().print(outcome(checked))
     if not checked.holds:
         raise typer.Exit(1)

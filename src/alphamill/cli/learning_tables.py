@@ -46,6 +46,19 @@ def _confidence(says: "Confidence") -> list[str]:
     return [says.name, *shares, score, f"{says.base_rate:.4f}", "honest" if says.honest else "not honest"]
 
 
+def gate_table(checked: "LearningCheck") -> "Table":
+    from rich.table import Table
+
+    table = Table("model", "against", "gate says", "because of", title="The gate, tried")
+    for trial in checked.gate:
+        said = "accepted" if trial.verdict.accepted else "refused"
+        colour = "green" if trial.holds else "red"
+        reasons = ", ".join(check.name for check in trial.verdict.failed)
+        against = trial.against if trial.profile == "paper" else f"{trial.against}, for {trial.profile}"
+        table.add_row(trial.name, against, f"[{colour}]{said}[/]", reasons)
+    return table
+
+
 def outcome(checked: "LearningCheck") -> str:
     """The verdict in a few lines."""
     noise = checked.shuffled
@@ -56,6 +69,9 @@ def outcome(checked: "LearningCheck") -> str:
         f"the spread of the forecasts: {_word(checked.model.honest)}",
         f"a third of that spread is seen to be overconfident: {_word(not checked.overconfident.honest)}",
     ]
+    lines.append(
+        f"the gate accepts the better model and refuses the others: {_word(all(t.holds for t in checked.gate))}"
+    )
     missed = [f"{f.name} at {strength:.2f}" for strength, f in checked.strengths if not f.holds]
     lines.append(
         f"[red]not learned as known[/]: {', '.join(missed)}" if missed else "[green]every known IC lies in its band[/]"

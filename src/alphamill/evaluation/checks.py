@@ -60,6 +60,17 @@ def _trials(summary: EvaluationSummary) -> GateCheck:
     )
 
 
+def _lookahead(summary: EvaluationSummary) -> GateCheck:
+    audit = summary.lookahead
+    return GateCheck(
+        name="no look-ahead",
+        passed=audit is not None and audit.holds,
+        value=None if audit is None else float(audit.differing),
+        threshold=0.0,
+        sentence="Nobody checked whether the model looks ahead." if audit is None else audit.sentence,
+    )
+
+
 def _below(name: str, what: str, value: float | None, limit: float) -> GateCheck:
     if value is None:
         return GateCheck(
@@ -95,6 +106,7 @@ def integrity_checks(summary: EvaluationSummary, limits: Thresholds) -> tuple[Ga
         _finite(summary),
         _enough_days(summary, limits),
         _trials(summary),
+        _lookahead(summary),
         _below("plausible RankIC", "A mean daily RankIC", rank_ic, limits.max_rank_ic),
         _below("plausible accuracy", "A sign accuracy", accuracy, limits.max_accuracy),
         _coverage(summary, limits),

@@ -1,7 +1,8 @@
 """The promotion gate: what a model must show before it may trade. The rule, in order:
 
-1. Integrity, for anything: all numbers finite; enough days; trials counted; forecasts that rank the names; nothing
-   too good to be true (a suspected leak); predicted intervals that hold roughly what they promise.
+1. Integrity, for anything: all numbers finite; enough days; trials counted; forecasts that rank the names; no value
+   behind them that changes when later bars are left out (a proved leak); nothing too good to be true (a suspected
+   one); predicted intervals that hold roughly what they promise.
 2. Against a champion, both measured on the same data version and horizon, on the days they share: neither
    RankIC nor likelihood significantly worse (paired t, one-sided 5 %), and not both worse on average.
 3. For live money also: t of RankIC above 2, deflated Sharpe above 0.95, a Sharpe ratio after costs above the best

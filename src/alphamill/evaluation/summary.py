@@ -8,6 +8,7 @@ from pydantic import Field
 
 from alphamill.errors import InvalidInput
 from alphamill.evaluation.forecast_metrics import ForecastMetrics, forecast_metrics
+from alphamill.evaluation.lookahead.audit import Audit
 from alphamill.evaluation.performance import Performance
 from alphamill.evaluation.records import Record
 from alphamill.evaluation.statistics import deflated_sharpe, minimum_track_record, probabilistic_sharpe
@@ -31,6 +32,9 @@ class EvaluationSummary(Record):
         default_factory=dict, description="By baseline name, same days and costs."
     )
     baseline_forecasts: dict[str, ForecastMetrics] = Field(default_factory=dict)
+    lookahead: Audit | None = Field(
+        default=None, description="The model's inputs computed again without later bars; None: that was not done."
+    )
     probabilistic_sharpe: float | None = Field(description="P(true Sharpe > 0); None without a Sharpe ratio.")
     deflated_sharpe: float | None = Field(
         description="P(true Sharpe > luck over `trials`); None without a Sharpe ratio."
@@ -53,6 +57,7 @@ class EvaluationSummary(Record):
         performance: Performance,
         baselines: Mapping[str, Performance],
         baseline_panels: Mapping[str, pl.DataFrame] | None = None,
+        lookahead: Audit | None = None,
         run_id: str = "",
     ) -> Self:
         """Measure the walk-forward panel and put it beside the backtests.
@@ -63,6 +68,8 @@ class EvaluationSummary(Record):
             Out-of-sample forecasts with labels; see `forecast_metrics`.
         baseline_panels
             The same for baselines that forecast, by baseline name.
+        lookahead
+            What the look-ahead check found about the rows behind the panel; the gate refuses a model without.
 
         Raises
         ------
@@ -89,6 +96,7 @@ class EvaluationSummary(Record):
                 name: forecast_metrics(rows, horizon_bars=horizon_bars)
                 for name, rows in (baseline_panels or {}).items()
             },
+            lookahead=lookahead,
             probabilistic_sharpe=psr,
             deflated_sharpe=dsr,
             minimum_track_record=record,

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from alphamill.adapters.delta import read_frame
+from alphamill.adapters.progress import report_progress
 from alphamill.bootstrap import bar_store, portfolios, table_uri
 from alphamill.domain.models import ModelVersion
 from alphamill.domain.portfolios import PortfolioSpec
@@ -19,8 +20,10 @@ from alphamill.evaluation.baselines import (
     baseline_specs,
     momentum_panel,
 )
+from alphamill.evaluation.lookahead import Audit
 from alphamill.evaluation.performance import Performance
 from alphamill.evaluation.summary import MODEL, EvaluationSummary
+from alphamill.features import compute
 from alphamill.settings import Settings
 from alphamill.steps.backtest_runs import BacktestJob, BacktestRun, Ground, run_backtests
 from alphamill.steps.run_folder import (
@@ -34,6 +37,7 @@ from alphamill.steps.run_folder import (
     run_folder,
 )
 from alphamill.steps.step import begin, data_version, finish
+from alphamill.steps.training_audit import audit_training
 from alphamill.steps.windows import evaluation_windows
 from alphamill.training import Dataset, ModelParams, parse_params, walk_forward_forecasts
 
@@ -57,6 +61,7 @@ class _Lab:
     spec: PortfolioSpec
     ground: Ground
     dataset: Dataset
+    audit: Audit
 
     def panel(self, params: ModelParams, seed: int) -> pl.DataFrame:
         """Out-of-sample forecasts of one configuration, refitted for every window."""
@@ -86,6 +91,7 @@ class _Lab:
             performance=earned,
             baselines=baselines,
             baseline_panels=baseline_panels,
+            lookahead=self.audit,
             run_id=candidate.run_id,
         )
 
@@ -106,17 +112,16 @@ def backtest_model(
     -------
     Path of summary.json (an `EvaluationSummary`).
     """
-    settings = begin("evaluate", "walk-forward forecasts")
-    lab = _Lab(
-        settings,
-        portfolios(settings)[0],
-        Ground(
-            bar_store(settings).read(version=bars_version),
-            read_frame(table_uri(settings, "features"), features_version),
-            data_version(bars_version),
-        ),
-        load_dataset(settings, training_version, bars_version, horizon_bars),
+    settings = begin("evaluate", "looking for look-ahead")
+    bars = bar_store(settings).read(version=bars_version)
+    features = read_frame(table_uri(settings, "features"), features_version)
+    dataset = load_dataset(settings, training_version, bars_version, horizon_bars)
+    audit = audit_training(
+        bars, dataset, lambda known, _: compute(known, dataset.features), horizon_bars=horizon_bars, seed=seed
     )
+    report_progress("evaluate", 0, 1, "walk-forward forecasts")
+    ground = Ground(bars, features, data_version(bars_version))
+    lab = _Lab(settings, portfolios(settings)[0], ground, dataset, audit)
     folder = run_folder(settings, run_id)
     chosen = _Candidate(settings.model_name, parse_params(json.loads(params)), run_id, trials, seed)
     summary = _evaluate(lab, folder, chosen, _champion(folder))

@@ -52,7 +52,7 @@ def run_backtests(ground: Ground, jobs: Mapping[str, BacktestJob]) -> dict[str, 
     # Not forked: polars keeps threads that do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(WORKERS, len(jobs)), mp_context=context, initializer=_begin) as pool:
-        running = {name: pool.submit(_run, ground, name, job) for name, job in jobs.items()}
+        running = {name: pool.submit(run_backtest_job, ground, name, job) for name, job in jobs.items()}
         runs = {}
         for done, (name, future) in enumerate(running.items(), start=1):
             runs[name] = future.result()
@@ -65,7 +65,8 @@ def _begin() -> None:
     load_settings()  # imports the extensions that the portfolio's rules come from
 
 
-def _run(ground: Ground, name: str, job: BacktestJob) -> BacktestRun:
+def run_backtest_job(ground: Ground, name: str, job: BacktestJob) -> BacktestRun:
+    """One backtest, in this process."""
     signature = ModelSignature(
         name=name,
         version="walk-forward",

@@ -11,6 +11,7 @@ from alphamill.evaluation.calibration import CoverageBand, coverage_bands
 from alphamill.evaluation.forecast_metrics import ForecastMetrics, forecast_metrics
 from alphamill.evaluation.panels import checked_panel
 from alphamill.evaluation.recovery import Recovery, Shuffled, recovery, shuffled
+from alphamill.steps.learning_gate import GateTrial, try_gate
 from alphamill.steps.learning_runs import HORIZON, ZSCORE_BARS, Size, forecasts, market, rows_of
 from alphamill.steps.learning_runs import with_labels_of_other_names as with_strange_labels
 from alphamill.testing.known_ic import daily_ic, daily_rank_ic, zscore_share
@@ -49,7 +50,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class LearningCheck:
-    """All findings: per strength its IC and RankIC, then labels of other names, then what forecasts say of themselves.
+    """All findings: per strength its IC and RankIC, labels of other names, what forecasts say of themselves, the gate.
 
     `overconfident` is the control: the same forecasts with a third of their spread must not count as honest.
     """
@@ -58,15 +59,17 @@ class LearningCheck:
     shuffled: Shuffled
     model: Confidence
     overconfident: Confidence
+    gate: tuple[GateTrial, ...]
 
     @property
     def holds(self) -> bool:
         learned = all(finding.holds for _, finding in self.strengths) and self.shuffled.holds
-        return learned and self.model.honest and not self.overconfident.honest
+        judged = all(trial.holds for trial in self.gate)
+        return learned and judged and self.model.honest and not self.overconfident.honest
 
 
 def check_learning(*, markets: int, seed: int, tell: Tell = lambda _: None) -> LearningCheck:
-    """Run the training path on markets of every strength, on shuffled labels, and judge what came out.
+    """Run the training path on markets of every strength and on shuffled labels, judge it, and try the gate.
 
     Parameters
     ----------
@@ -86,6 +89,7 @@ def check_learning(*, markets: int, seed: int, tell: Tell = lambda _: None) -> L
         shuffled=without_signal(seeds[-SHUFFLES:], tell),
         model=confidence("the model", learned.panels),
         overconfident=confidence("a third of its spread", learned.panels, scale=OVERCONFIDENT),
+        gate=tuple(try_gate(seed, tell)),
     )
 
 

@@ -3,18 +3,17 @@
 import datetime as dt
 from collections.abc import Callable
 
-import numpy as np
 import polars as pl
 
 from alphamill.bootstrap import market_feed, model_features
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.evaluation.lookahead import Finding, Probe, check_fills, check_probe, check_purge, cut_points
+from alphamill.evaluation.lookahead import Finding, Probe, check_fills, check_probe, cut_points
 from alphamill.ingestion import normalise
 from alphamill.settings import Settings
 from alphamill.steps.lookahead_decisions import Decisions
 from alphamill.steps.lookahead_probes import Fits, feature_rows, label_rows, newest_rows, training_set
-from alphamill.steps.windows import evaluation_windows, tuning_rows, tuning_windows
-from alphamill.training import Dataset, WalkForward
+from alphamill.steps.training_audit import purge_findings
+from alphamill.steps.windows import evaluation_windows
 from alphamill.validation import require_fit, validate
 
 Tell = Callable[[str], object]
@@ -63,27 +62,10 @@ def check_lookahead(
     probe("newest rows", moments, Probe("newest", newest_rows, newest_only=True))
     probe("labels", moments, Probe("label", label_rows(horizon)))
     dataset = training_set(bars, names, horizon)
-    found.extend(_purge(dataset))
+    found.extend(purge_findings(dataset))
     fits = Fits.of(dataset, evaluation_windows(dataset), seed)
     probe("fits", fits.cuts, Probe("fit", fits))
     decisions = Decisions(spec, names, full=bars)
     probe("decisions", moments, Probe("decision", decisions))
     found.extend(check_fills(decisions.orders, decisions.fills, bars, spec.broker.slippage_bps))
     return found
-
-
-def _purge(dataset: Dataset) -> list[Finding]:
-    judged, tuned = evaluation_windows(dataset), tuning_rows(dataset)
-    test = dataset.take(judged.split(dataset)[0].test_rows)
-    ts, ends = np.concatenate([tuned.ts, test.ts]), np.concatenate([tuned.label_end, test.label_end])
-    tuned_then_judged = [(np.arange(len(tuned)), np.arange(len(tuned), len(ts)))]
-    return [
-        _folds("evaluation folds", dataset, judged),
-        _folds("tuning folds", tuned, tuning_windows(tuned)),
-        check_purge("tuning before evaluation", ts, ends, tuned_then_judged),
-    ]
-
-
-def _folds(name: str, dataset: Dataset, windows: WalkForward) -> Finding:
-    folds = [(fold.train_rows, fold.test_rows) for fold in windows.split(dataset)]
-    return check_purge(name, dataset.ts, dataset.label_end, folds)

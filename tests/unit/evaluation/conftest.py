@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from alphamill.evaluation import EvaluationSummary
+from alphamill.evaluation.lookahead import Audit
 from alphamill.evaluation.performance import Performance, performance
 
 START = dt.datetime(2010, 1, 4, 21, tzinfo=dt.UTC)
@@ -64,6 +65,7 @@ def summary_of(panel: pl.DataFrame, *, sharpe: float = 0.5, trials: int = 10, **
         "horizon_bars": 1,
         "data_version": "12",
         "baselines": {"equal weight": earned(0.7), "12-1 momentum": earned(0.4)},
+        "lookahead": Audit(compared=1000, differing=0),
         **more,
     }
     return EvaluationSummary.of(panel=panel, performance=earned(sharpe), trials=trials, **given)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import polars as pl
 from alphamill.domain.models import ModelCard
 from alphamill.domain.orders import Fill, Order, OrderStatus, Side, order_id
 from alphamill.evaluation import EvaluationSummary, Gate
+from alphamill.evaluation.lookahead import Audit
 from alphamill.evaluation.parity import Parity
 from alphamill.evaluation.performance import performance
 from alphamill.evaluation.report import DataSection, RunReport, TradingSection
@@ -128,6 +129,7 @@ def sample_report(panel: pl.DataFrame, **changes: Any) -> RunReport:
         performance=earned.pop("model"),
         baselines=earned,
         baseline_panels={"linear": panel},
+        lookahead=Audit(compared=1000, differing=0),
     )
     orders, fills = orders_and_fills(60)
     decisions = tuple(sample_decision(number) for number in range(60))
