@@ -8,6 +8,7 @@ from alphamill.domain.decisions import TradingState
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.risk.context import RiskContext
 from alphamill.risk.exit_rules import StopLoss, TakeProfit, TrailingStop
+from alphamill.risk.gross_rule import GrossAfterOrders
 from alphamill.risk.order_rules import (
     BuyingPower,
     MaxOrderNotional,
@@ -27,8 +28,8 @@ def default_rules(spec: PortfolioSpec) -> Rules:
     """Both families in the order they run, the portfolio's own rules in front.
 
     Stop-loss, take-profit and trailing stop are the last target rules, so that nothing softens them. Buying
-    power is the last order rule, so that it counts only sales that will be sent and shares cash among what
-    may be bought.
+    power comes after the order rules that cut sales, so that it counts only those that will be sent; the
+    gross limit after orders is the last, so that it counts only what will be closed.
     """
     sizing, risk, broker = spec.sizing, spec.risk, spec.broker
     targets: list[TargetRule] = [LongOnly()] if sizing.long_only else []
@@ -52,6 +53,7 @@ def default_rules(spec: PortfolioSpec) -> Rules:
     ]
     if not broker.margin:
         orders.append(BuyingPower(*costs_of(broker)))
+    orders.append(GrossAfterOrders(sizing.gross_limit))
     rules = Rules(tuple(targets), tuple(orders))
     for name in risk.own_rules:
         own = build_own_rule(name, spec)

@@ -272,6 +272,7 @@ def test_default_rules_run_in_their_order_and_a_quiet_rule_passes() -> None:
         "max_volume",
         "min_order",
         "buying_power",
+        "gross_after_orders",
     ]
     assert {(r.symbol, r.verdict) for r in (*targets, *orders)} == {("*", Verdict.PASS)}
 

@@ -1,0 +1,55 @@
+"""The gross limit, once more over orders: what the other rules denied may have been what made room."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from alphamill.domain.decisions import RuleResult
+from alphamill.domain.money import round_shares
+from alphamill.domain.orders import Order
+from alphamill.risk.context import RiskContext
+from alphamill.risk.rule import OrderRule
+
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class GrossAfterOrders(OrderRule):
+    """What is opened fits beside what stays: positions after all orders sum to no more than `limit` of NAV.
+
+    The target rule of the same limit counts on every order. Where a cap on volume or notional keeps a position from
+    being closed, the part of the orders that opens or adds is cut alike; closing is never touched.
+    """
+
+    limit: float
+    name: ClassVar[str] = "gross_after_orders"
+
+    def apply(self, context: RiskContext, orders: Sequence[Order]) -> tuple[list[Order], list[RuleResult]]:
+        closed = {order.id: min(order.quantity, _closable(context, order)) for order in orders}
+        opened_usd = sum((o.notional_usd - closed[o.id] * o.reference_price for o in orders), _NOTHING)
+        if not opened_usd:
+            return list(orders), []
+        stays_usd = sum((abs(p.quantity) * context.prices[s] for s, p in context.positions.items()), _NOTHING)
+        stays_usd -= sum((closed[o.id] * o.reference_price for o in orders), _NOTHING)
+        room_usd = max(Decimal(str(self.limit)) * context.nav_usd - stays_usd, _NOTHING)
+        if opened_usd <= room_usd:
+            return list(orders), []
+        detail = f"opening {opened_usd:.2f} USD leaves more than {self.limit:g} of NAV; {room_usd:.2f} fit"
+        kept, results = [], []
+        for order in orders:
+            after: Order | None = order
+            if order.quantity > closed[order.id]:
+                opened = (order.quantity - closed[order.id]) * room_usd / opened_usd
+                quantity = closed[order.id] + round_shares(opened, context.spec.broker.share_step)
+                after, result = self.shrink(order, quantity, "GROSS_LIMIT", detail)
+                results.append(result)
+            if after is not None:
+                kept.append(after)
+        return kept, results
+
+
+def _closable(context: RiskContext, order: Order) -> Decimal:
+    """Shares of the order that bring its position toward zero."""
+    held = context.quantity(order.symbol)
+    return abs(held) if held * order.side.sign < 0 else _NOTHING
