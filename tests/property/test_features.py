@@ -26,7 +26,7 @@ def markets(draw: st.DrawFn) -> pl.DataFrame:
         close[rng.random(size) < 0.01] *= draw(st.sampled_from([1.0, 1e-3, 1e4]))
         price_factor = np.where(rng.random(size) < 0.01, 0.5, np.where(rng.random(size) < 0.02, 0.99, 1.0))
         spread = volatility * rng.random(size)
-        days = np.flatnonzero(rng.random(2 * size) < 0.9)[:size]
+        days = np.flatnonzero(np.append(True, rng.random(2 * size) < 0.9))[:size]
         size = days.size
         values = {
             "open": close * (1 + spread / 2),

@@ -42,6 +42,10 @@ class Feature:
     compute
         From `Prices` of n bars to float64 [n]. Only called for n > warm_up. Entries before
         `warm_up` are ignored; all others must be finite.
+    across
+        `compute` may be given several symbols, one behind the other: it looks back `warm_up` bars at most, and
+        what looks back further goes through `Prices.each`. The newest bars of many symbols are then computed at
+        once. `alphamill check lookahead` compares both ways.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Feature:
     unit: str
     doc: str
     compute: Compute
+    across: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", self.name) or self.name in _RESERVED | set(INPUTS):
@@ -92,15 +97,20 @@ def register(new: Feature) -> Feature:
 
 
 def feature(
-    name: str, *, inputs: Sequence[str], warm_up: int, window: int | None = None, unit: str = "fraction"
+    name: str,
+    *,
+    inputs: Sequence[str],
+    warm_up: int,
+    window: int | None = None,
+    unit: str = "fraction",
+    across: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Decorator that registers a function as a feature; `window` is ``warm_up + 1`` if not given."""
 
     def decorate(compute: Compute) -> Compute:
         doc = (compute.__doc__ or "").strip()
-        register(
-            Feature(name, tuple(inputs), window if window is not None else warm_up + 1, warm_up, unit, doc, compute)
-        )
+        bars = window if window is not None else warm_up + 1
+        register(Feature(name, tuple(inputs), bars, warm_up, unit, doc, compute, across))
         return compute
 
     return decorate

@@ -63,41 +63,6 @@ def schema(names: Sequence[str] | None = None) -> pl.Schema:
     return pl.Schema({**FEATURE_KEY, **{feature.name: pl.Float64() for feature in resolve(names)}})
 
 
-def newest(
-    history: BarHistory, names: Sequence[str] | None = None, symbols: Sequence[str] | None = None
-) -> pl.DataFrame:
-    """Features of each symbol's newest bar: bit for bit the last row that `compute` gives for it.
-
-    The whole history is computed and the last row taken, because recursive indicators (EMA, RSI,
-    ATR) depend on where they started.
-
-    Parameters
-    ----------
-    history
-        All bars since the same first bar that `compute` saw.
-    symbols
-        One row for each, in this order; all of the history's for None.
-
-    Raises
-    ------
-    UnknownSymbol
-        A symbol has no bars.
-    InvalidFeatures, DataUnfit
-        As `compute`: a bad value anywhere in the history refuses the newest row too.
-    """
-    features = resolve(names)
-    wanted = tuple(history.symbols if symbols is None else symbols)
-    ts = np.empty(len(wanted), dtype=np.int64)
-    rows = np.empty((len(features), len(wanted)))
-    for i, symbol in enumerate(wanted):
-        window = history.window(symbol)
-        ts[i] = window.ts[-1]
-        columns = np.full((len(features), window.ts.size), np.nan)
-        _fill(columns, symbol, window, features)
-        rows[:, i] = columns[:, -1]
-    return _frame(pl.Series("symbol", wanted, dtype=pl.String), ts, rows, features)
-
-
 def _parts(bars: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Slices of a frame sorted by symbol, of about `_PART_BARS` rows and whole symbols; the frame itself if small."""
     if bars.height <= _PART_BARS:
@@ -121,21 +86,21 @@ def _history_frame(history: BarHistory, features: Sequence[Feature]) -> pl.DataF
     ends = np.cumsum([0, *(window.ts.size for window in windows)])
     values = np.full((len(features), ends[-1]), np.nan)
     for i, (symbol, window) in enumerate(zip(symbols, windows, strict=True)):
-        _fill(values[:, ends[i] : ends[i + 1]], symbol, window, features)
+        fill(values[:, ends[i] : ends[i + 1]], symbol, window, features)
     rows = np.repeat(np.arange(len(symbols)), np.diff(ends))
     ts = np.concatenate([np.empty(0, dtype=np.int64), *(window.ts for window in windows)])
-    return _frame(pl.Series("symbol", symbols, dtype=pl.String).gather(rows), ts, values, features)
+    return frame_of(pl.Series("symbol", symbols, dtype=pl.String).gather(rows), ts, values, features)
 
 
-def _fill(out: Floats, symbol: str, window: BarWindow, features: Sequence[Feature]) -> None:
+def fill(out: Floats, symbol: str, window: BarWindow, features: Sequence[Feature]) -> None:
     """All features of one symbol into `out` [features, bars], which holds NaN: the one place that computes them."""
     prices = Prices.from_window(window)
     for row, feature in zip(out, features, strict=True):
         if window.ts.size > feature.warm_up:
-            row[feature.warm_up :] = _values(symbol, window, prices, feature)[feature.warm_up :]
+            row[feature.warm_up :] = values_of(symbol, window, prices, feature)[feature.warm_up :]
 
 
-def _values(symbol: str, window: BarWindow, prices: Prices, feature: Feature) -> Floats:
+def values_of(symbol: str, window: BarWindow, prices: Prices, feature: Feature) -> Floats:
     """One feature of one symbol [bars], finite after its warm-up."""
     size = window.ts.size
     try:
@@ -164,9 +129,10 @@ def _values(symbol: str, window: BarWindow, prices: Prices, feature: Feature) ->
     return values
 
 
-def _frame(
+def frame_of(
     symbols: pl.Series, ts: "np.typing.NDArray[np.int64]", values: Floats, features: Sequence[Feature]
 ) -> pl.DataFrame:
-    # NaN stands for warm-up only, see `_values`.
+    """Symbols [rows], times in microseconds [rows] and values [features, rows] as a feature table."""
+    # NaN stands for warm-up only, see `values_of`.
     columns = [pl.Series(feature.name, row, nan_to_null=True) for feature, row in zip(features, values, strict=True)]
     return pl.DataFrame([symbols, pl.Series("ts", ts).cast(UTC_TS), *columns])
