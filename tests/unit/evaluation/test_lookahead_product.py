@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from alphamill.cli import __main__ as cli
 from alphamill.cli.check import verdict
 from alphamill.domain.history import BarHistory
-from alphamill.domain.portfolios import PortfolioSpec, Universe
+from alphamill.domain.portfolios import Delisting, PortfolioSpec, RiskLimits, Universe
 from alphamill.evaluation.lookahead import Finding, Probe, check_probe
 from alphamill.features import MODEL_FEATURES, Prices, feature, registry
 from alphamill.settings import Settings
@@ -52,8 +52,15 @@ def bars() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def spec() -> PortfolioSpec:
-    return PortfolioSpec(name="check", universe=Universe(symbols=SYMBOLS))
+def spec(bars: pl.DataFrame) -> PortfolioSpec:
+    """With stops close enough to trip, and a symbol that stops trading within some of the truncated runs."""
+    sessions = bars["session"].unique().sort()
+    gone = {"SYN002": Delisting(last_session=sessions[len(sessions) * 3 // 4])}
+    return PortfolioSpec(
+        name="check",
+        universe=Universe(symbols=SYMBOLS, delistings=gone),
+        risk=RiskLimits(take_profit_pct=4, trailing_stop_pct=2),
+    )
 
 
 @pytest.fixture(scope="module")
