@@ -1,7 +1,7 @@
 """`FeatureStore` of the backtest: an offline feature table read as if it were online."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -33,6 +33,31 @@ class _Series:
             self.values = np.concatenate([self.values, values[None]])
 
 
+class _Block:
+    """All series end to end, so that the newest rows of many symbols are found together."""
+
+    def __init__(self, series: Mapping[str, _Series], features: int) -> None:
+        sizes = [one.ts.size for one in series.values()]
+        self.stops = np.cumsum(sizes, dtype=np.int64)
+        self.starts = self.stops - np.array(sizes, dtype=np.int64)
+        self.place = {symbol: i for i, symbol in enumerate(series)}
+        self.ts = np.concatenate([np.empty(0, dtype=np.int64), *(one.ts for one in series.values())])
+        self.values = np.concatenate([np.empty((0, features)), *(one.values for one in series.values())])
+
+    def newest(self, symbols: Sequence[str], now: int) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """Those of `symbols` that have a row at or before `now`, and where the newest of these stands."""
+        known = [symbol for symbol in symbols if symbol in self.place]
+        places = np.array([self.place[symbol] for symbol in known], dtype=np.int64)
+        starts = self.starts[places]
+        low, high = starts, self.stops[places]
+        while (low < high).any():  # a binary search per symbol, all at once; low == high is done
+            middle = (low + high) // 2
+            past = (low < high) & (self.ts[np.minimum(middle, self.ts.size - 1)] <= now)
+            low, high = np.where(past, middle + 1, low), np.where(past, high, middle)
+        found = low > starts
+        return [symbol for symbol, there in zip(known, found.tolist(), strict=True) if there], low[found] - 1
+
+
 class FeatureTable:
     """All rows in memory; `read_online` answers the newest one not after the clock's time.
 
@@ -54,10 +79,14 @@ class FeatureTable:
         rows = check_rows(rows, names).sort("symbol", "ts")
         self._features = tuple(names)
         self._column = {name: i for i, name in enumerate(names)}
+        runs = rows["symbol"].rle().struct
+        stops = runs.field("len").cum_sum().to_list()
+        ts, values = rows["ts"].to_physical().to_numpy(), _values(rows, names)
         self._series = {
-            str(symbol): _Series(group["ts"].to_physical().to_numpy(), _values(group, names))
-            for (symbol,), group in rows.partition_by("symbol", as_dict=True).items()
+            symbol: _Series(ts[start:stop], values[start:stop])
+            for symbol, start, stop in zip(runs.field("value").to_list(), [0, *stops], stops, strict=False)
         }
+        self._block: _Block | None = None
 
     def materialize(self, *, until: dt.datetime) -> int:
         """Nothing to load: the number of symbols with a row up to `until`."""
@@ -70,23 +99,22 @@ class FeatureTable:
         for i, (symbol, ts) in enumerate(zip(rows["symbol"], rows["ts"].to_physical(), strict=True)):
             empty = _Series(np.empty(0, dtype=np.int64), np.empty((0, len(self._features))))
             self._series.setdefault(symbol, empty).put(ts, values[i])
+        self._block = None
 
     def read_online(self, symbols: Sequence[str], features: Sequence[str]) -> dict[str, FeatureSnapshot]:
         """Snapshots by symbol as of the clock's time; absent without a row or with a null."""
         require_declared(features, self._features)
-        now = _micros(self._clock.now())
-        columns = [self._column[name] for name in features]
-        found = {}
-        for symbol in symbols:
-            series = self._series.get(symbol)
-            at = int(np.searchsorted(series.ts, now, side="right")) - 1 if series else -1
-            if series is None or at < 0:
-                continue
-            values = series.values[at, columns]
-            if not np.isnan(values).any():
-                ts = _EPOCH + dt.timedelta(microseconds=int(series.ts[at]))
-                found[symbol] = FeatureSnapshot(symbol, ts, dict(zip(features, values.tolist(), strict=True)))
-        return found
+        if self._block is None:
+            self._block = _Block(self._series, len(self._features))
+        found, at = self._block.newest(symbols, _micros(self._clock.now()))
+        values = self._block.values[at][:, [self._column[name] for name in features]]
+        whole = ~np.isnan(values).any(axis=1)
+        times = [_EPOCH + dt.timedelta(microseconds=micros) for micros in self._block.ts[at].tolist()]
+        return {
+            symbol: FeatureSnapshot(symbol, ts, dict(zip(features, row, strict=True)))
+            for symbol, ts, row, complete in zip(found, times, values.tolist(), whole.tolist(), strict=True)
+            if complete
+        }
 
     def training_rows(self, entities: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
         """Point-in-time join over all rows, whatever the clock says: entities carry their own times."""

@@ -1,5 +1,6 @@
 """Forecasts made before, looked up: the walk-forward panel behind the `Forecaster` port."""
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 
@@ -35,11 +36,13 @@ class ForecastTable:
     def __init__(self, frame: pl.DataFrame, signature: ModelSignature) -> None:
         rows = _checked(frame)
         self._signature = signature
-        keys = zip(rows["symbol"].to_list(), rows["ts"].to_list(), strict=True)
-        self._forecasts = {
-            (symbol, ts): Forecast(symbol, ts, mean, std, signature.version)
-            for (symbol, ts), mean, std in zip(keys, rows["mean"].to_list(), rows["std"].to_list(), strict=True)
-        }
+        self._symbols = rows["symbol"]
+        self._means, self._stds = rows["mean"].to_numpy(), rows["std"].to_numpy()
+        runs = rows["ts"].rle().struct
+        ends = runs.field("len").cum_sum().to_list()
+        times = runs.field("value").to_list()
+        self._slices = dict(zip(times, map(slice, [0, *ends], ends), strict=False))
+        self._rows_at: tuple[dt.datetime | None, dict[str, int]] = (None, {})
 
     def signature(self) -> ModelSignature:
         return self._signature
@@ -56,15 +59,20 @@ class ForecastTable:
         """
         for snapshot in snapshots:
             self._check_features(snapshot)
-        try:
-            return [self._forecasts[snapshot.symbol, snapshot.ts] for snapshot in snapshots]
-        except KeyError as error:
-            symbol, ts = error.args[0]
+        return [self._forecast(snapshot.symbol, snapshot.ts) for snapshot in snapshots]
+
+    def _forecast(self, symbol: str, ts: dt.datetime) -> Forecast:
+        if self._rows_at[0] != ts:
+            here = self._slices.get(ts, slice(0, 0))
+            self._rows_at = ts, dict(zip(self._symbols[here].to_list(), range(here.start, here.stop), strict=True))
+        row = self._rows_at[1].get(symbol)
+        if row is None:
             raise ForecasterUnavailable(
                 f"no forecast for {symbol} at {ts.isoformat()}.",
                 field="ts",
                 remedy="Ask within the out-of-sample window of the walk-forward run.",
-            ) from error
+            )
+        return Forecast(symbol, ts, self._means.item(row), self._stds.item(row), self._signature.version)
 
     def _check_features(self, snapshot: FeatureSnapshot) -> None:
         values = snapshot.values
@@ -78,6 +86,7 @@ class ForecastTable:
 
 
 def _checked(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows that may be asked for, sorted by time and symbol."""
     missing = [name for name in _COLUMNS if name not in frame.columns]
     if missing:
         raise InvalidConfig(f"the forecast table lacks {', '.join(missing)}.", field=missing[0])
@@ -86,7 +95,8 @@ def _checked(frame: pl.DataFrame) -> pl.DataFrame:
     bad = rows.filter(~sound.fill_null(value=False) | pl.any_horizontal(pl.col("symbol", "ts").is_null()))
     if not bad.is_empty():
         raise DataUnfit(f"a forecast is not usable: {bad.row(0, named=True)}.", field="mean")
-    twice = rows.filter(rows.select("symbol", "ts").is_duplicated())
+    rows = rows.sort("ts", "symbol")
+    twice = rows.filter((pl.col("ts") == pl.col("ts").shift()) & (pl.col("symbol") == pl.col("symbol").shift()))
     if not twice.is_empty():
         raise DataUnfit(f"two forecasts for {twice['symbol'][0]} at {twice['ts'][0]}.", field="ts")
     return rows
