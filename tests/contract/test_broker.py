@@ -27,6 +27,21 @@ AnyBroker = FakeBroker | PaperBroker
 Reopen = Callable[[], AnyBroker]
 
 
+CAPPED = FREE.model_copy(update={"max_participation_pct": 10.0})
+
+
+@pytest.fixture(params=["fake", "memory", "sql"])
+def reopen_capped(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
+    """As `reopen`; at most 10 % of a bar's volume fills."""
+    with ExitStack() as stores:
+        if request.param == "sql":
+            yield lambda: sql_broker(tmp_path, stores, CAPPED)
+        else:
+            fake, paper = FakeBroker(max_participation_pct=10), PaperBroker(CAPPED, initial_cash=CASH)
+            broker = fake if request.param == "fake" else paper
+            yield lambda: broker
+
+
 @pytest.fixture(params=["fake", "memory", "sql"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
     """The broker; asked again, the same books, after a restart where they are durable."""
@@ -122,6 +137,44 @@ def test_cancelled_order_never_fills_and_a_filled_one_stays_filled(reopen: Reope
 def test_cancelling_an_unknown_order_is_an_error(reopen: Reopen) -> None:
     with pytest.raises(NotFound):
         reopen().cancel(BUY_A.id)
+
+
+def test_an_order_above_the_cap_fills_over_several_sessions_each_part_under_its_own_id(reopen_capped: Reopen) -> None:
+    order = market_order("A", 25)
+    reopen_capped().submit(order)
+    seen: list[tuple[OrderStatus, Decimal]] = []
+    for session, price in enumerate((100.0, 102.0, 101.0, 99.0), start=1):
+        reopen_capped().on_bars(session_bars(session, {"A": price}, volumes={"A": 100}))
+        answer = reopen_capped().order(order.id)
+        assert answer is not None
+        seen.append((answer.status, answer.filled_quantity))
+    partly, filled = OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED
+    assert seen == [(partly, 10), (partly, 20), (filled, 25), (filled, 25)]
+    parts = reopen_capped().fills("demo")
+    assert [(part.quantity, part.price) for part in parts] == [(10, 100), (10, 102), (5, 101)]
+    assert len({part.id for part in parts}) == 3
+    assert reopen_capped().fills("demo", after=parts[0].id) == parts[1:]
+    # (1,000 + 1,020 + 505) / 25
+    assert reopen_capped().positions("demo") == [Position("A", Decimal(25), Decimal(101))]
+
+
+def test_a_remainder_that_is_cancelled_keeps_its_parts_and_never_fills(reopen_capped: Reopen) -> None:
+    order = market_order("A", 25)
+    reopen_capped().submit(order)
+    reopen_capped().on_bars(session_bars(1, {"A": 100.0}, volumes={"A": 100}))
+    cancelled = reopen_capped().cancel(order.id)
+    assert (cancelled.status, cancelled.filled_quantity) == (OrderStatus.CANCELLED, 10)
+    reopen_capped().on_bars(session_bars(2, {"A": 100.0}, volumes={"A": 100}))
+    assert [part.quantity for part in reopen_capped().fills("demo")] == [10]
+
+
+def test_orders_of_one_symbol_share_the_cap(reopen_capped: Reopen) -> None:
+    sell, buy = market_order("A", -7), market_order("A", 9, portfolio="other")
+    for order in (buy, sell):
+        reopen_capped().submit(order)
+    reopen_capped().on_bars(session_bars(1, {"A": 100.0}, volumes={"A": 100}))
+    assert [part.quantity for part in reopen_capped().fills("demo")] == [7]
+    assert [part.quantity for part in reopen_capped().fills("other")] == [3]
 
 
 CHILD = """

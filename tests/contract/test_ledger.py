@@ -199,6 +199,21 @@ def test_peak_stays_when_nav_falls(ledger: Ledger, traded: Decision) -> None:
     assert (record.nav_usd, record.peak_nav_usd) == (Decimal(5), Decimal(999_999))
 
 
+def test_order_restated_for_a_split_is_kept_beside_what_was_decided(ledger: Ledger) -> None:
+    ledger.load(SPEC)
+    decision = sample_decision(1)
+    ledger.commit_decision(decision)
+    order = decision.orders[0]
+    now = replace(
+        order, status=OrderStatus.PARTIALLY_FILLED, quantity=2 * order.quantity, filled_quantity=Decimal("0.125")
+    )
+    settlement = sample_settlement(decision)
+    ledger.settle(replace(settlement, orders=(now,), fills=()))
+    assert now in ledger.load(SPEC).open_orders
+    trail = ledger.explain(order.id)
+    assert (trail.order, trail.decision) == (now, decision)
+
+
 def test_closed_position_is_gone(ledger: Ledger, traded: Decision) -> None:
     settlement = sample_settlement(traded)
     closed = (Position("AAPL", Decimal(0), Decimal(1)), Position("IBM", Decimal("-2.5"), Decimal(3)))

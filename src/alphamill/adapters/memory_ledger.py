@@ -160,7 +160,11 @@ def _new_record(spec: PortfolioSpec) -> PortfolioRecord:
 
 def _update_order(book: _Book, order: Order) -> None:
     book.orders[order.id] = replace(
-        book.orders[order.id], status=order.status, filled_quantity=order.filled_quantity, detail=order.detail
+        book.orders[order.id],
+        status=order.status,
+        quantity=order.quantity,
+        filled_quantity=order.filled_quantity,
+        detail=order.detail,
     )
     if order.status.is_final:
         book.open.pop(order.id, None)

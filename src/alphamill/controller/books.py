@@ -1,14 +1,14 @@
 """What a portfolio's record says about its cash, positions and open orders. Asks the broker, changes nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from alphamill.controller.market import Action
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import Order, OrderStatus
-from alphamill.execution import Account, reconcile
+from alphamill.domain.orders import Fill, Order, OrderStatus
+from alphamill.execution import Account, collect, in_new_shares, reconcile
 from alphamill.ports import Broker, Ledger
 
 #: Sent or to be sent, and nobody knows yet whether the broker has it.
@@ -20,6 +20,23 @@ def after_actions(account: Account, actions: Sequence[Action], share_step: Decim
     for a in actions:
         account = account.apply_action(a.symbol, a.price_factor, a.split_factor, a.previous_close, share_step)
     return account
+
+
+def collected(
+    record: PortfolioRecord, broker: Broker, ledger: Ledger, actions: Sequence[Action], share_step: Decimal
+) -> tuple[list[Order], list[Fill]]:
+    """What the broker did since the ledger last asked, counted in the shares that `actions` left."""
+    known = known_fills(record, ledger)
+    return collect(record, broker, known, splits=_splits(actions), share_step=share_step)
+
+
+def restated(record: PortfolioRecord, actions: Sequence[Action], share_step: Decimal) -> list[Order]:
+    """Open orders in the shares that `actions` left; see `in_new_shares`."""
+    return [in_new_shares(order, _splits(actions), share_step) for order in record.open_orders]
+
+
+def _splits(actions: Sequence[Action]) -> Mapping[str, float]:
+    return {action.symbol: action.split_factor for action in actions if action.split_factor != 1.0}
 
 
 def in_doubt(orders: Sequence[Order]) -> str:
@@ -43,9 +60,24 @@ def known_fills(record: PortfolioRecord, ledger: Ledger) -> set[str]:
 
 
 def forbids(record: PortfolioRecord, order: Order) -> bool:
-    """Whether the portfolio's state forbids the order: any when HALTED, one that raises exposure when REDUCING."""
+    """Whether the portfolio's state forbids an order: any when HALTED, one that raises exposure when REDUCING.
+
+    What has filled is part of the position already; what is left of the order is judged.
+    """
     if record.state is not TradingState.REDUCING:
         return record.state is TradingState.HALTED
     position = record.positions.get(order.symbol)
     held = position.quantity if position else Decimal(0)
-    return abs(held + order.side.sign * order.quantity) > abs(held)
+    left = order.quantity - order.filled_quantity
+    return abs(held + order.side.sign * left) > abs(held)
+
+
+def over(record: PortfolioRecord, *, scheduled: bool) -> list[Order]:
+    """Open orders whose time is over once their session is settled.
+
+    An order is for one open. Where the schedule decides anew, that ends every order. Where it does not, the remainder
+    of a PARTIALLY_FILLED one is carried over to the next open, unless the portfolio's state forbids it: nothing has
+    replaced the decision it belongs to.
+    """
+    carried = [o for o in record.open_orders if o.status is OrderStatus.PARTIALLY_FILLED and not forbids(record, o)]
+    return [o for o in record.open_orders if scheduled or o not in carried]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alphamill.controller.books import UNANSWERED, after_actions, forbids, in_doubt, known_fills, unclear
+from alphamill.controller.books import UNANSWERED, after_actions, collected, forbids, in_doubt, over, restated, unclear
 from alphamill.controller.decision import decision_of
 from alphamill.controller.delistings import Delistings
 from alphamill.controller.exits import exit_plan, forbidden, not_scheduled, plan_or_exit, tripped
@@ -19,7 +19,7 @@ from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import Halted, NotReconciled, Unavailable
-from alphamill.execution import Account, collect, reconcile, send_orders
+from alphamill.execution import Account, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, reconciliation_differs, state_changed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
@@ -112,11 +112,13 @@ class PortfolioController:
             record = self._settle(record, market)
         if record.last_decision_at is not None and record.last_decision_at >= market.ts:
             return None
-        record = self._cancel(record, MISSED)
+        record = self._cancel(record, MISSED, over(record, scheduled=not not_scheduled(self.spec, market)))
         decision = self._decide(record, market, late)
         self._ledger.commit_decision(decision)
         if decision.orders:
             self.send_committed()
+        elif record.open_orders:
+            self.enforce_state()  # the drawdown may have tripped since
         for alert in of_decision(decision, self.spec):
             self._tell(alert)
         return decision
@@ -193,9 +195,10 @@ class PortfolioController:
         return self._cancel(record, f"portfolio is {record.state}", forbidden)
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
-        orders, fills = collect(record, self._broker, known_fills(record, self._ledger))
+        step = self.spec.broker.share_step
+        orders, fills = collected(record, self._broker, self._ledger, market.actions, step)
         account, paid = self._delistings.settle(_account(record), self._history, market.ts)
-        account = after_actions(account, market.actions, self.spec.broker.share_step)
+        account = after_actions(account, market.actions, step)
         for fill in fills:
             account = account.apply(fill)
         record = self._settle_account(record, market, account, orders, fills)
@@ -204,12 +207,7 @@ class PortfolioController:
         return record
 
     def _settle_account(
-        self,
-        record: PortfolioRecord,
-        market: Market,
-        account: Account,
-        orders: Sequence[Order] = (),
-        fills: Sequence[Fill] = (),
+        self, record: PortfolioRecord, market: Market, account: Account, orders: Sequence[Order], fills: Sequence[Fill]
     ) -> PortfolioRecord:
         nav = NavPoint(market.ts, account.nav(market.prices), account.cash_usd)
         positions = tuple(account.marked(market.prices).positions.values())
@@ -220,10 +218,11 @@ class PortfolioController:
 
     def adjust(self, market: Market, symbols: Collection[str]) -> None:
         """Apply splits and dividends of `symbols` whose bar came after its session, the newest, was settled."""
-        record = self._ledger.load(self.spec)
-        actions = [a for a in market.actions if a.symbol in symbols and a.symbol in record.positions]
+        record, step = self._ledger.load(self.spec), self.spec.broker.share_step
+        actions = [a for a in market.actions if a.symbol in symbols]
         if actions and record.last_settled_at == market.ts:
-            self._settle_account(record, market, after_actions(_account(record), actions, self.spec.broker.share_step))
+            after = after_actions(_account(record), actions, step)
+            self._settle_account(record, market, after, restated(record, actions, step), ())
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)

@@ -44,7 +44,7 @@ def check_settlement(settlement: Settlement) -> None:
     require_zone("at", settlement.at)
     _require_money("cash_usd", (settlement.cash_usd,))
     for order in settlement.orders:
-        _require_money(f"orders.{order.id}.filled_quantity", (order.filled_quantity,))
+        _require_money(f"orders.{order.id}", (order.quantity, order.filled_quantity))
     for fill in settlement.fills:
         require_zone(f"fills.{fill.id}.filled_at", fill.filled_at)
         _require_money(f"fills.{fill.id}", (fill.quantity, fill.price, fill.commission_usd))

@@ -2,7 +2,7 @@
 
 from alphamill.domain.costs import Commission, CommissionModel, Slippage, SlippageModel, costs_of
 from alphamill.execution.account import Account
-from alphamill.execution.collection import collect
+from alphamill.execution.collection import collect, in_new_shares
 from alphamill.execution.proposal import propose_orders
 from alphamill.execution.reconciliation import reconcile
 from alphamill.execution.sending import send_orders
@@ -15,6 +15,7 @@ __all__ = [
     "SlippageModel",
     "collect",
     "costs_of",
+    "in_new_shares",
     "propose_orders",
     "reconcile",
     "send_orders",

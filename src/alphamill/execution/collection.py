@@ -2,18 +2,31 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Fill, Order
 from alphamill.errors import NotFound, NotReconciled
+from alphamill.execution.corporate_actions import split_order
 from alphamill.execution.sending import confirmed
 from alphamill.ports import Broker
 
 _log = logging.getLogger(__name__)
 
 
-def collect(record: PortfolioRecord, broker: Broker, known: Collection[str] = ()) -> tuple[list[Order], list[Fill]]:
+_WHOLE: Final = Decimal(1)
+
+
+def collect(
+    record: PortfolioRecord,
+    broker: Broker,
+    known: Collection[str] = (),
+    *,
+    splits: Mapping[str, float] | None = None,
+    share_step: Decimal = _WHOLE,
+) -> tuple[list[Order], list[Fill]]:
     """Order states that changed and fills not yet in the ledger, each fill once, by time.
 
     An order the ledger closed never has a fill outstanding (see `confirmed`). A fill of a closed order is
@@ -24,6 +37,11 @@ def collect(record: PortfolioRecord, broker: Broker, known: Collection[str] = ()
     ----------
     known
         Ids of the fills that the ledger has of its open orders; a broker may tell them again.
+    splits
+        Split factors, by symbol, that became known since the ledger last asked. What an order had filled before is
+        counted in new shares, as the fills that follow the split are.
+    share_step
+        What the broker rounds split quantities to.
 
     Raises
     ------
@@ -33,15 +51,21 @@ def collect(record: PortfolioRecord, broker: Broker, known: Collection[str] = ()
         More was filled than the broker's own order says, or the broker does not know the ledger's last fill.
     """
     fills = _new_fills(record, _newest(record, broker), known)
-    answers = {order.id: broker.order(order.id) for order in record.open_orders}
-    if any(answer and _seen(order, fills) < answer.filled_quantity for order, answer in _pairs(record, answers)):
+    orders = [in_new_shares(order, splits or {}, share_step) for order in record.open_orders]
+    answers = [broker.order(order.id) for order in orders]
+    pairs = list(zip(orders, answers, strict=True))
+    if any(answer and _seen(order, fills) < answer.filled_quantity for order, answer in pairs):
         fills = _new_fills(record, broker.fills(record.name), known)
-    updates = [(order, _updated(order, answer, _seen(order, fills))) for order, answer in _pairs(record, answers)]
-    return [after for before, after in updates if after != before], fills
+    updates = [_updated(order, answer, _seen(order, fills)) for order, answer in pairs]
+    return [after for before, after in zip(record.open_orders, updates, strict=True) if after != before], fills
 
 
-def _pairs(record: PortfolioRecord, answers: Mapping[str, Order | None]) -> list[tuple[Order, Order | None]]:
-    return [(order, answers[order.id]) for order in record.open_orders]
+def in_new_shares(order: Order, splits: Mapping[str, float], share_step: Decimal) -> Order:
+    """A partly filled order after the split of its symbol. One without fills learns its quantity from the broker."""
+    if not order.filled_quantity or order.symbol not in splits:
+        return order
+    after = split_order(order, splits[order.symbol], share_step)
+    return replace(order, quantity=after.quantity, filled_quantity=after.filled_quantity)
 
 
 def _newest(record: PortfolioRecord, broker: Broker) -> list[Fill]:
@@ -79,4 +103,4 @@ def _updated(order: Order, answer: Order | None, seen: Decimal) -> Order:
             field=order.id,
             remedy="Compare the broker's fills with the ledger before trading on.",
         )
-    return confirmed(order, answer, seen)
+    return confirmed(replace(order, quantity=answer.quantity, filled_quantity=seen), answer)

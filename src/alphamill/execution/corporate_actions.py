@@ -100,7 +100,8 @@ def split_position(
 def split_order(order: Order, split_factor: float | Decimal, share_step: Decimal) -> Order:
     """An open order in new shares: what has filled and what is left, each rounded toward zero to `share_step`.
 
-    Its id stays: it names the order as it was decided. When nothing is left to fill, it is CANCELLED.
+    Id and reference price stay: they say what was decided, and at which raw close. When nothing is left to fill, it is
+    CANCELLED.
     """
     ratio = share_ratio(split_factor)
     if ratio == 1:
@@ -110,8 +111,7 @@ def split_order(order: Order, split_factor: float | Decimal, share_step: Decimal
     detail = f"split {ratio.numerator}:{ratio.denominator}: {order.quantity:f} became {filled + left:f}"
     if not left:
         return replace(order.with_status(OrderStatus.CANCELLED, detail), filled_quantity=filled)
-    price = order.reference_price * ratio.denominator / ratio.numerator
-    return replace(order, quantity=filled + left, filled_quantity=filled, reference_price=price, detail=detail)
+    return replace(order, quantity=filled + left, filled_quantity=filled, detail=detail)
 
 
 def _split_quantity(quantity: Decimal, ratio: Fraction, share_step: Decimal) -> Decimal:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from alphamill.domain.orders import Order, OrderStatus
 from alphamill.errors import AlphamillError, BrokerUnavailable, Unavailable
@@ -42,11 +41,12 @@ def _send(order: Order, broker: Broker, expired: Callable[[Order], bool]) -> Ord
         return order.with_status(OrderStatus.IN_FLIGHT, f"{type(error).__name__}: {error}")
 
 
-def confirmed(order: Order, answer: Order, seen: Decimal | None = None) -> Order:
+def confirmed(order: Order, answer: Order) -> Order:
     """Our order with the broker's view of it; reason and reference price stay ours.
 
-    What is filled is what fills have shown: `seen`, or what the order has. A final state is taken over only
-    when all fills the broker counts have arrived; a closed order takes no more fills, so one would be lost.
+    What is filled is what fills have shown. Quantity and state are taken over only when all fills the broker counts
+    have arrived, and in shares of the same size: a closed order takes no more fills, so one would be lost. An order
+    that the broker restated for a split after a part had filled is not of the same size until `collect` did so too.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def confirmed(order: Order, answer: Order, seen: Decimal | None = None) -> Order
     """
     if answer.id != order.id:
         raise BrokerUnavailable(f"asked about {order.id}, the broker answered about {answer.id}.")
-    filled = order.filled_quantity if seen is None else seen
-    status = answer.status
-    if filled < answer.filled_quantity:
+    filled = order.filled_quantity
+    if filled != answer.filled_quantity or (filled and order.quantity != answer.quantity):
         status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.ACCEPTED
-    return replace(order, status=status, quantity=answer.quantity, filled_quantity=filled, detail=answer.detail)
+        return replace(order, status=status, detail=answer.detail)
+    return replace(order, status=answer.status, quantity=answer.quantity, detail=answer.detail)

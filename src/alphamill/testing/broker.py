@@ -27,7 +27,7 @@ class Answer(StrEnum):
 
 
 class FakeBroker(Broker):
-    """Keeps everything in memory; every order of a session's symbol fills whole at its open.
+    """Keeps everything in memory; every order of a session's symbol fills at its open, whole unless a cap is given.
 
     Parameters
     ----------
@@ -35,13 +35,23 @@ class FakeBroker(Broker):
         How the next submits go, in order; ACCEPT when it runs out.
     duplicate_fills
         `fills` tells each fill twice, and repeats the one it was asked to start after.
+    max_participation_pct
+        At most this part of the bar's volume fills, per symbol and session, in whole shares; the rest stays open.
     down
         While true every call raises `BrokerUnavailable`; set it at any time.
     """
 
-    def __init__(self, script: Iterable[Answer] = (), *, duplicate_fills: bool = False, down: bool = False) -> None:
+    def __init__(
+        self,
+        script: Iterable[Answer] = (),
+        *,
+        duplicate_fills: bool = False,
+        max_participation_pct: float | None = None,
+        down: bool = False,
+    ) -> None:
         self.script = deque(script)
         self.duplicate_fills = duplicate_fills
+        self.max_participation_pct = max_participation_pct
         self.down = down
         self._orders: dict[str, Order] = {}
         self._fills: list[Fill] = []
@@ -101,8 +111,16 @@ class FakeBroker(Broker):
         opens = dict(zip(bars["symbol"], bars["open"], strict=True))
         at = dt.datetime.combine(session, dt.time(), dt.UTC)
         due = [o for o in self._orders.values() if not o.status.is_final and o.symbol in opens and o.decided_at <= at]
+        volumes = dict(zip(bars["symbol"], bars["volume"], strict=True))
+        filled = dict.fromkeys(volumes, Decimal(0))
         for order in sorted(due, key=lambda o: (o.side.sign, o.symbol)):
-            self.fill(order.id, Decimal(str(opens[order.symbol])), at)
+            tradable = order.quantity - order.filled_quantity
+            if self.max_participation_pct is not None:
+                cap = Decimal(str(volumes[order.symbol])) * Decimal(str(self.max_participation_pct)) // 100
+                tradable = min(tradable, cap - filled[order.symbol])
+            if tradable:
+                self.fill(order.id, Decimal(str(opens[order.symbol])), at, tradable)
+                filled[order.symbol] += tradable
 
     def fill(self, order_id: str, price: Decimal, at: dt.datetime, quantity: Decimal | None = None) -> Fill:
         """Fill an open order, or `quantity` of it, by hand."""

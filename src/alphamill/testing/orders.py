@@ -53,8 +53,9 @@ def session_bars(
     closes: dict[str, float] | None = None,
     price_factors: dict[str, float] | None = None,
     split_factors: dict[str, float] | None = None,
+    volumes: dict[str, float] | None = None,
 ) -> pl.DataFrame:
-    """Bars of `BAR_SCHEMA` of one session; closes equal opens and factors are 1 unless given."""
+    """Bars of `BAR_SCHEMA` of one session; closes equal opens, factors are 1 and volumes a million unless given."""
     ts = close_of(session)
     closes, price_factors, split_factors = closes or {}, price_factors or {}, split_factors or {}
     rows = []
@@ -69,7 +70,7 @@ def session_bars(
                 "high": max(open_, close),
                 "low": min(open_, close),
                 "close": close,
-                "volume": 1e6,
+                "volume": (volumes or {}).get(symbol, 1e6),
                 "price_factor": price_factors.get(symbol, split),
                 "split_factor": split,
                 "source": "test",

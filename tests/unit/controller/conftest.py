@@ -164,6 +164,18 @@ def ahead(market: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 @pytest.fixture
+def system_with(parts, make_live, spec, ahead) -> Callable[..., System]:  # type: ignore[no-untyped-def]
+    """A system whose portfolio has some of its fields changed, on the bars given."""
+
+    def build(bars: list[pl.DataFrame] = ahead, **changes: object) -> System:
+        changed = spec.model_copy(update=changes)
+        parts["broker"] = _broker(changed, changed.name)
+        return System(spec=changed, live=make_live(parts, spec=changed), ahead=bars, **parts)
+
+    return build
+
+
+@pytest.fixture
 def system(parts, make_live, spec, ahead) -> System:  # type: ignore[no-untyped-def]
     return System(spec=spec, live=make_live(parts), ahead=ahead, **parts)
 

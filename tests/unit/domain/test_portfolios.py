@@ -44,6 +44,14 @@ def test_a_short_file_has_defaults_for_the_rest(tmp_path: Path) -> None:
         (with_spec("risk: {max_turnover_pct: .nan}"), "risk.max_turnover_pct", "finite number"),
         (with_spec("broker: {slippage_bps: 10000}"), "broker.slippage_bps", "less than 10000"),
         (with_spec("broker: {commission_bps: 10000}"), "broker.commission_bps", "less than 10000"),
+        (with_spec("broker: {commission_usd_per_share: -1}"), "broker.commission_usd_per_share", "greater than"),
+        (with_spec("broker: {commission_min_usd: .nan}"), "broker.commission_min_usd", "finite number"),
+        (with_spec("broker: {slippage_usd_per_share: 1e9}"), "broker.slippage_usd_per_share", "less than"),
+        (with_spec("broker: {share_step: 0}"), "broker.share_step", "greater than"),
+        (with_spec("broker: {share_step: 100}"), "broker.share_step", "less than or equal to 1"),
+        (with_spec("broker: {share_step: 0.3}"), "broker.share_step", "a whole number of steps"),
+        (with_spec("broker: {max_participation_pct: 0}"), "broker.max_participation_pct", "greater than 0"),
+        (with_spec("broker: {max_participation_pct: 101}"), "broker.max_participation_pct", "equal to 100"),
         (with_spec("initial_cash_usd: 0"), "initial_cash_usd", "greater than 0"),
         (NAMED + "spec: {universe: {symbols: []}}", "universe.symbols", "at least 1 item"),
         (NAMED + "spec: {universe: {symbols: [AAPL, AAPL]}}", "universe", "symbols must be unique"),
@@ -62,6 +70,14 @@ def test_a_bad_file_is_refused_with_file_field_and_remedy(
     assert str(path) in caught.value.message
     assert caught.value.field == (field or str(path))
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(("written", "read"), [("1", "1"), ("0.001", "0.001"), ("'0.10'", "0.1"), ("0.25", "0.25")])
+def test_a_step_that_divides_one_share_is_read_exactly(tmp_path: Path, written: str, read: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(with_spec(f"broker: {{share_step: {written}, commission_usd_per_share: 0.005}}"))
+    broker = load_portfolio(path).broker
+    assert (str(broker.share_step), str(broker.commission_usd_per_share)) == (read, "0.005")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,8 +17,10 @@ from alphamill.testing.orders import close_of, market_order, session_bars
 D = Decimal
 
 
-def paper(cash: str = "10000", *, commission: float = 0, slippage: float = 0, margin: bool = False) -> PaperBroker:
-    ref = BrokerRef(commission_bps=commission, slippage_bps=slippage, margin=margin)
+def paper(
+    cash: str = "10000", *, commission: float = 0, slippage: float = 0, margin: bool = False, **broker: Any
+) -> PaperBroker:
+    ref = BrokerRef(commission_bps=commission, slippage_bps=slippage, margin=margin, **broker)
     return PaperBroker(ref, initial_cash={"demo": D(cash)})
 
 
@@ -112,7 +115,7 @@ def test_split_before_the_open_changes_the_open_order_and_the_position() -> None
     broker.on_bars(session_bars(2, {"A": 52.0}, split_factors={"A": 0.5}))
     assert broker.positions("demo") == [Position("A", D(10), D(50))]
     after = known(broker, sell)
-    assert (after.quantity, after.filled_quantity, after.reference_price) == (10, 10, 52)
+    assert (after.quantity, after.filled_quantity, after.reference_price) == (10, 10, 104)
     assert "split 2:1: 5 became 10" in after.detail
     assert broker.submit(sell) == after
 

@@ -40,6 +40,23 @@ def test_short_target_is_rounded_toward_zero() -> None:
     assert (order.side, order.quantity) == (Side.SELL, 49)
 
 
+def test_fractional_target_is_rounded_toward_zero_to_the_step() -> None:
+    (order,) = propose({"C": 0.25}, share_step=D("0.001"), cash_buffer_pct=0.5)
+    # 0.25 * 10,000 * 0.995 / 1,000 = 2.4875
+    assert (order.side, order.quantity) == (Side.BUY, D("2.487"))
+    assert order.id == order_id("demo", close_of(0), "C", Side.BUY, D("2.4870"))
+    (short,) = propose({"C": -0.25}, share_step=D("0.5"), cash_buffer_pct=0.5)
+    assert (short.side, short.quantity) == (Side.SELL, 2)
+
+
+def test_first_order_brings_a_position_back_to_the_step() -> None:
+    positions = {"A": Position("A", D("10.25"), D(1))}
+    (order,) = propose({"A": 0.25}, positions=positions)
+    assert order.quantity == D("38.75")
+    (close,) = propose({"A": 0.0}, positions=positions)
+    assert (close.side, close.quantity) == (Side.SELL, D("10.25"))
+
+
 def test_flip_is_one_order_through_zero() -> None:
     (order,) = propose({"A": -0.25}, {"A": 10})
     assert (order.side, order.quantity) == (Side.SELL, 59)

@@ -11,6 +11,8 @@ from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Order, OrderStatus, Position
 from alphamill.errors import BrokerUnavailable, NotReconciled
 from alphamill.execution import collect, reconcile, send_orders
+from alphamill.execution.corporate_actions import split_order
+from alphamill.execution.sending import confirmed
 from alphamill.testing.broker import Answer, FakeBroker
 from alphamill.testing.orders import close_of, market_order, session_bars
 
@@ -122,6 +124,58 @@ def test_partial_fills_add_up() -> None:
     broker.fill(order.id, D(100), OPEN)
     (order,), fills = collect(record(order, last_fill_id=first.id), broker)
     assert (order.status, order.filled_quantity, len(fills)) == (OrderStatus.FILLED, 10, 1)
+
+
+class Splitting(FakeBroker):
+    """A broker that restates its open orders, as a real one does on the ex-date."""
+
+    def split(self, factor: float) -> None:
+        self._orders = {id_: split_order(order, factor, D(1)) for id_, order in self._orders.items()}
+
+
+@pytest.mark.parametrize(("factor", "before", "after"), [(0.5, 8, 20), (3.0, 1, 3)])
+def test_parts_before_and_after_a_split_add_up_in_new_shares(factor: float, before: int, after: int) -> None:
+    """4 of 10 filled; then 8 of 20, or 1 of 1 + 2; the next part fills the rest."""
+    broker = Splitting()
+    order = accepted(broker)
+    first = broker.fill(order.id, D(100), OPEN, D(4))
+    (order,), _ = collect(record(order), broker)
+    broker.split(factor)
+    second = broker.fill(order.id, D(100), OPEN)
+    (order,), fills = collect(record(order, last_fill_id=first.id), broker, splits={"A": factor})
+    assert fills == [second]
+    assert second.quantity == after - before
+    assert (order.status, order.quantity, order.filled_quantity) == (OrderStatus.FILLED, after, after)
+
+
+def test_split_without_a_new_part_restates_the_order_in_the_ledger() -> None:
+    broker = Splitting()
+    order = accepted(broker)
+    first = broker.fill(order.id, D(100), OPEN, D(4))
+    (order,), _ = collect(record(order), broker)
+    broker.split(0.5)
+    known = record(order, last_fill_id=first.id)
+    ((after,), fills) = collect(known, broker, splits={"A": 0.5})
+    assert (after.status, after.quantity, after.filled_quantity, fills) == (OrderStatus.PARTIALLY_FILLED, 20, 8, [])
+    assert collect(replace(known, open_orders=(after,)), broker) == ([], [])
+
+
+@pytest.mark.parametrize("new_part", [0, 1, 3])
+def test_an_order_closed_after_a_split_stays_open_until_the_ledger_counts_in_new_shares(new_part: int) -> None:
+    """4 of 10 filled, 1 of 3 after a 1:3 split; with a new part of 3 old and new counts are even equal."""
+    broker = Splitting()
+    order = accepted(broker, market_order("A", 19))
+    first = broker.fill(order.id, D(100), OPEN, D(4))
+    (order,), _ = collect(record(order), broker)
+    broker.split(3.0)
+    if new_part:
+        broker.fill(order.id, D(300), OPEN, D(new_part))
+    unsettled = confirmed(order, broker.cancel(order.id))
+    assert unsettled.status is OrderStatus.PARTIALLY_FILLED
+    assert (unsettled.quantity, unsettled.filled_quantity) == (19, 4)
+    (settled,), fills = collect(record(unsettled, last_fill_id=first.id), broker, splits={"A": 3.0})
+    assert sum(fill.quantity for fill in fills) == new_part
+    assert (settled.status, settled.quantity, settled.filled_quantity) == (OrderStatus.CANCELLED, 6, 1 + new_part)
 
 
 class LateFills(FakeBroker):

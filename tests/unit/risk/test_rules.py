@@ -10,7 +10,7 @@ import pytest
 from alphamill.domain.costs import costs_of
 from alphamill.domain.decisions import RuleResult, TradingState, Verdict
 from alphamill.domain.orders import Order, Position, order_id
-from alphamill.domain.portfolios import PortfolioSpec, RiskLimits, Universe
+from alphamill.domain.portfolios import BrokerRef, PortfolioSpec, RiskLimits, Universe
 from alphamill.errors import InvalidWeights
 from alphamill.risk import (
     ExitRule,
@@ -239,6 +239,67 @@ def test_buys_share_cash_and_proceeds_after_costs() -> None:
     kept, results = BuyingPower(*costs_of(SPEC.broker)).apply(context(cash_usd=D(5000)), orders)
     assert [(o.symbol, o.quantity) for o in kept] == [("C", 10), ("A", 39), ("B", 19)]
     assert said(results) == [("A", Verdict.SHRINK, "INSUFFICIENT_CASH"), ("B", Verdict.SHRINK, "INSUFFICIENT_CASH")]
+
+
+def broker(**changes: Any) -> PortfolioSpec:
+    ref = BrokerRef.model_validate({"commission_bps": 0, "slippage_bps": 0, **changes})
+    return SPEC.model_copy(update={"broker": ref})
+
+
+def test_buys_pay_per_share_costs_and_fixed_slippage() -> None:
+    spec = broker(commission_usd_per_share="0.50", slippage_usd_per_share="1.50")
+    rule = BuyingPower(*costs_of(spec.broker))
+    orders = [market_order("C", -10), market_order("A", 30), market_order("B", 20)]
+    # The sale brings 10 * (98.50 - 0.50) = 980; a bought share costs 101.50 + 0.50 = 102, 50 of them 5,100.
+    enough = context(spec=spec, cash_usd=D(4120))
+    assert rule.apply(enough, orders) == (orders, [])
+    kept, results = rule.apply(context(spec=spec, cash_usd=D(4119)), orders)
+    # 5,099 / 5,100 of 30 and of 20, rounded down.
+    assert [(o.symbol, o.quantity) for o in kept] == [("C", 10), ("A", 29), ("B", 19)]
+    assert results[0].detail.startswith("buys need 5100.00 USD with costs, 5099.00 are there")
+
+
+def test_buys_that_are_cut_set_the_minimum_commission_aside() -> None:
+    spec = broker(commission_usd_per_share="0.01", commission_min_usd=5)
+    rule = BuyingPower(*costs_of(spec.broker))
+    orders = [market_order("A", 60), market_order("B", 40)]
+    # 60 * 0.01 and 40 * 0.01 are under 5: 6,000 + 5 + 4,000 + 5.
+    assert rule.apply(context(spec=spec, cash_usd=D(10_010)), orders) == (orders, [])
+    kept, _ = rule.apply(context(spec=spec, cash_usd=D("5010.50")), orders)
+    # (5,010.50 - 2 * 5) / 10,001 = 0.5: 30 and 20, which cost 3,005 + 2,005 = 5,010.
+    assert [order.quantity for order in kept] == [30, 20]
+    assert rule.apply(context(spec=spec, cash_usd=D(10)), orders)[0] == []
+
+
+def test_a_sale_that_costs_more_than_it_brings_counts_against_the_buys() -> None:
+    spec = broker(commission_min_usd=150)
+    orders = [market_order("C", -1), market_order("A", 1)]
+    # The sale costs 150 and brings 100; the buy needs 100 + 150.
+    assert BuyingPower(*costs_of(spec.broker)).apply(context(spec=spec, cash_usd=D(300)), orders)[0] == orders
+    kept, _ = BuyingPower(*costs_of(spec.broker)).apply(context(spec=spec, cash_usd=D(299)), orders)
+    assert [order.symbol for order in kept] == ["C"]
+
+
+def test_rules_cut_to_the_step_of_the_broker() -> None:
+    spec = broker(share_step="0.01")
+    fine = context(spec=spec, volumes={"A": D("99.9")}, cash_usd=D("333.33"))
+    # 5 % of 99.9 is 4.995; 333.33 / 100; 1,234.56 / 100
+    assert [o.quantity for o in MaxVolume(5).apply(fine, [market_order("A", 60)])[0]] == [D("4.99")]
+    assert [o.quantity for o in BuyingPower(*costs_of(spec.broker)).apply(fine, [market_order("A", 60)])[0]] == [
+        D("3.33")
+    ]
+    held = context({"A": (50, 100)}, spec=spec)
+    assert [o.quantity for o in MaxOrderNotional(D("1234.56")).apply(held, [market_order("A", -50)])[0]] == [D("12.34")]
+
+
+def test_order_off_the_step_is_denied_unless_the_position_it_leaves_is_on_it() -> None:
+    off = context(positions=None)
+    kept, results = ValidNumbers().apply(off, [market_order("A", "1.5")])
+    assert (kept, said(results)) == ([], [("A", Verdict.DENY, "INVALID_QUANTITY")])
+    assert results[0].detail == "quantity 1.5 is no multiple of 1"
+    odd = context(positions=None)
+    odd = replace(odd, positions={"A": Position("A", D("2.5"), D(100))})
+    assert ValidNumbers().apply(odd, [market_order("A", "-1.5")])[1] == []
 
 
 def test_buy_without_cash_is_denied() -> None:

@@ -103,7 +103,7 @@ def to_order(row: Row[Any]) -> Order:
         decided_at=row.decided_at,
         symbol=row.symbol,
         side=Side(row.side),
-        quantity=row.quantity,
+        quantity=row.quantity if row.current_quantity is None else row.current_quantity,
         reference_price=row.reference_price,
         reason=row.reason,
         status=OrderStatus(row.status),

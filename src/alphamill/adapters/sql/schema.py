@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: Newest revision in migrations/versions. Known here so that opening an up-to-date database needs no Alembic.
-HEAD = "0002"
+HEAD = "0004"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

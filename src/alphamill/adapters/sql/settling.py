@@ -57,6 +57,7 @@ def _update_orders(connection: Connection, settlement: Settlement) -> None:
             "order_id": o.id,
             "of_portfolio": settlement.portfolio,
             "new_status": o.status.value,
+            "now_quantity": o.quantity,
             "filled": o.filled_quantity,
             "new_detail": o.detail,
         }

@@ -51,7 +51,12 @@ UPDATE_ORDERS = (
         orders.c.portfolio == bindparam("of_portfolio"),
         or_(_IS_OPEN, orders.c.status == bindparam("new_status")),
     )
-    .values(status=bindparam("new_status"), filled_quantity=bindparam("filled"), detail=bindparam("new_detail"))
+    .values(
+        status=bindparam("new_status"),
+        current_quantity=bindparam("now_quantity"),
+        filled_quantity=bindparam("filled"),
+        detail=bindparam("new_detail"),
+    )
 )
 
 

@@ -56,7 +56,7 @@ decisions = Table(
     Index(None, "portfolio", "seq"),
 )
 
-# `committed_detail` keeps the order as it was decided; status, filled_quantity and detail follow the broker.
+# quantity and `committed_detail` keep the order as it was decided; the last four columns follow the broker.
 orders = Table(
     "orders",
     metadata,
@@ -74,6 +74,8 @@ orders = Table(
     Column("status", Text, nullable=False),
     Column("filled_quantity", ExactDecimal, nullable=False),
     Column("detail", Text, nullable=False),
+    # A split restates it. Null until the broker answered: the quantity as decided counts.
+    Column("current_quantity", ExactDecimal),
     Index(None, "decision_id"),
     Index(None, "portfolio", "status"),
 )

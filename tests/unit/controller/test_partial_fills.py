@@ -1,0 +1,233 @@
+"""Orders that fill over several sessions: carried over while the schedule rests, ended when it decides anew."""
+
+from collections import defaultdict
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from alphamill.bootstrap import backtest_parts
+from alphamill.domain.decisions import TradingState
+from alphamill.domain.orders import OrderStatus
+from alphamill.domain.portfolios import BrokerRef, RiskLimits, Schedule
+from alphamill.evaluation.backtest import run_backtest
+from alphamill.evaluation.parity import Traded, parity
+from alphamill.execution import reconcile
+from alphamill.features import MODEL_FEATURES, compute
+
+#: About 200 shares a session; the first orders want 300 to 900.
+CAPPED = BrokerRef(max_participation_pct=0.01)
+#: Bars 152 and 156 of the history decide: sessions 1 and 5 of those ahead.
+EVERY_FOURTH = Schedule(every_bars=4)
+FIRST, NEXT = 1, 5
+
+
+def run(system, upto: int, start: int = 0) -> None:
+    for session in system.ahead[start : upto + 1]:
+        system.run(session)
+
+
+def orders_decided_at(system, session: int):
+    return [o for o in system.ledger.orders("demo") if o.decided_at == system.ahead[session]["ts"][0]]
+
+
+def require_books_agree(system) -> None:
+    """Ledger and broker hold the same orders, fills, cash and positions; positions are sums of fills."""
+    record = system.ledger.load(system.spec)
+    assert reconcile(record, system.broker) == []
+    assert record.cash_usd == system.broker.cash_usd("demo")
+    assert system.ledger.fills("demo") == system.broker.fills("demo")
+    for order in system.ledger.orders("demo"):
+        answer = system.broker.order(order.id)
+        assert (order.status, order.quantity, order.filled_quantity) == (
+            answer.status,
+            answer.quantity,
+            answer.filled_quantity,
+        )
+        assert order.filled_quantity <= order.quantity
+
+
+def splitting(bars: pl.DataFrame, symbol: str, session, factor: float) -> pl.DataFrame:
+    """The same market, where `symbol` splits before the open of `session`."""
+    later = (pl.col("symbol") == symbol) & (pl.col("session") >= session)
+    prices = [pl.when(later).then(pl.col(c) * factor).otherwise(pl.col(c)) for c in ("open", "high", "low", "close")]
+    volume = pl.when(later).then(pl.col("volume") / factor).otherwise(pl.col("volume"))
+    on_day = later & (pl.col("session") == session)
+    factors = [pl.when(on_day).then(factor).otherwise(pl.col(c)).alias(c) for c in ("price_factor", "split_factor")]
+    return bars.with_columns(*prices, volume, *factors)
+
+
+def test_a_remainder_is_carried_over_while_the_schedule_rests(system_with) -> None:
+    system = system_with(broker=CAPPED, schedule=EVERY_FOURTH)
+    run(system, FIRST + 1)
+    orders = orders_decided_at(system, FIRST)
+    assert {o.status for o in orders} == {OrderStatus.PARTIALLY_FILLED}
+    run(system, FIRST + 3, start=FIRST + 2)
+    by_order = defaultdict(list)
+    for fill in system.ledger.fills("demo"):
+        volume = dict(system.ahead[FIRST + 1 + len(by_order[fill.order_id])].select("symbol", "volume").iter_rows())
+        by_order[fill.order_id].append(fill.quantity)
+        assert fill.quantity <= Decimal(str(volume[fill.symbol])) / 10_000
+    assert set(by_order) == {o.id for o in orders}
+    assert {len(parts) for parts in by_order.values()} >= {3}
+    for order in orders_decided_at(system, FIRST):
+        assert sum(by_order[order.id]) == order.filled_quantity
+        position = system.ledger.load(system.spec).positions[order.symbol]
+        assert position.quantity == order.filled_quantity
+    require_books_agree(system)
+
+
+def test_a_session_that_decides_ends_the_remainder_and_orders_the_difference(system_with) -> None:
+    system = system_with(broker=CAPPED, schedule=EVERY_FOURTH)
+    run(system, NEXT - 1)
+    waiting = [o for o in orders_decided_at(system, FIRST) if o.status is OrderStatus.PARTIALLY_FILLED]
+    assert waiting
+    run(system, NEXT, start=NEXT)
+    ended = {o.id: o for o in orders_decided_at(system, FIRST)}
+    assert {ended[o.id].status for o in waiting} <= {OrderStatus.CANCELLED, OrderStatus.FILLED}
+    assert OrderStatus.CANCELLED in {o.status for o in ended.values()}
+    decision = system.last_decision()
+    held = system.ledger.load(system.spec).positions
+    for order in decision.orders:
+        wanted = Decimal(str(decision.target_weights[order.symbol])) * decision.nav_usd * Decimal("0.99")
+        shares = wanted / decision.prices[order.symbol] // 1
+        assert order.side.sign * order.quantity == shares - held[order.symbol].quantity
+    require_books_agree(system)
+
+
+def test_every_close_that_decides_ends_what_the_cap_left(system_with) -> None:
+    system = system_with(broker=CAPPED)
+    run(system, 3)
+    first = orders_decided_at(system, 0)
+    assert {o.status for o in first} == {OrderStatus.CANCELLED}
+    assert all(0 < o.filled_quantity < o.quantity for o in first)
+    require_books_agree(system)
+
+
+def test_a_halt_ends_the_remainder(system_with) -> None:
+    system = system_with(broker=CAPPED, schedule=EVERY_FOURTH)
+    run(system, FIRST + 1)
+    fills = system.ledger.fills("demo")
+    system.live.set_state("demo", TradingState.HALTED, "news")
+    system.live.enforce_states()
+    assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.CANCELLED}
+    run(system, FIRST + 2, start=FIRST + 2)
+    assert system.ledger.fills("demo") == fills
+    require_books_agree(system)
+
+
+def test_a_drawdown_that_trips_between_two_decisions_ends_what_would_raise_exposure(system_with, ahead) -> None:
+    prices = [pl.col(name) * 0.9 for name in ("open", "high", "low", "close")]
+    fallen = [bars.with_columns(prices) for bars in ahead[FIRST + 2 :]]
+    system = system_with(
+        [*ahead[: FIRST + 2], *fallen],
+        broker=CAPPED,
+        schedule=EVERY_FOURTH,
+        risk=RiskLimits(max_drawdown_pct=0.5, drawdown_pause_days=None),
+    )
+    run(system, FIRST + 1)
+    assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.PARTIALLY_FILLED}
+    run(system, NEXT - 1, start=FIRST + 2)
+    assert system.ledger.load(system.spec).state is TradingState.REDUCING
+    assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.CANCELLED}
+    assert max(fill.filled_at for fill in system.ledger.fills("demo")) < ahead[FIRST + 2]["ts"][0]
+    require_books_agree(system)
+
+
+def test_a_restart_between_two_parts_changes_nothing(system_with, make_live, parts) -> None:
+    system = system_with(broker=CAPPED, schedule=EVERY_FOURTH)
+    run(system, FIRST + 1)
+    system.live = make_live(parts, spec=system.spec)
+    assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.PARTIALLY_FILLED}
+    run(system, FIRST + 2, start=FIRST + 2)
+    parts_of_first = [f for f in system.ledger.fills("demo") if f.order_id == orders_decided_at(system, FIRST)[0].id]
+    assert len(parts_of_first) == 2
+    require_books_agree(system)
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_a_split_between_two_parts_is_counted_alike_by_ledger_and_broker(
+    system_with, market: pl.DataFrame, ahead, factor: float
+) -> None:
+    day = ahead[FIRST + 2]["session"][0]
+    bars = splitting(market, "SYN000", day, factor).filter(pl.col("session") >= ahead[0]["session"][0])
+    system = system_with(
+        bars.sort("ts", "symbol").partition_by("ts", maintain_order=True), broker=CAPPED, schedule=EVERY_FOURTH
+    )
+    run(system, FIRST + 1)
+    (before,) = [o for o in orders_decided_at(system, FIRST) if o.symbol == "SYN000"]
+    assert before.status is OrderStatus.PARTIALLY_FILLED
+    run(system, FIRST + 2, start=FIRST + 2)
+    (after,) = [o for o in orders_decided_at(system, FIRST) if o.symbol == "SYN000"]
+    fills = [fill.quantity for fill in system.ledger.fills("demo") if fill.order_id == after.id]
+    in_new_shares = fills[0] / Decimal(str(factor)) // 1
+    assert after.filled_quantity == in_new_shares + fills[1]
+    assert after.quantity == in_new_shares + (before.quantity - before.filled_quantity) / Decimal(str(factor)) // 1
+    assert system.ledger.load(system.spec).positions["SYN000"].quantity == after.filled_quantity
+    (committed,) = [o for o in system.ledger.explain(after.id).decision.orders if o.id == after.id]
+    assert committed.quantity == before.quantity
+    require_books_agree(system)
+    run(system, NEXT + 1, start=FIRST + 3)
+    require_books_agree(system)
+
+
+def test_a_halt_between_matching_a_split_and_settling_it_loses_no_fill(
+    system_with, market: pl.DataFrame, ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = ahead[FIRST + 2]["session"][0]
+    bars = splitting(market, "SYN000", day, 3.0).filter(pl.col("session") >= ahead[0]["session"][0])
+    system = system_with(
+        bars.sort("ts", "symbol").partition_by("ts", maintain_order=True), broker=CAPPED, schedule=EVERY_FOURTH
+    )
+    run(system, FIRST + 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(system.ledger, "settle", _fail)
+        with pytest.raises(OSError, match="disk"):
+            system.run(system.ahead[FIRST + 2])
+    system.live.set_state("demo", TradingState.HALTED, "news")
+    system.live.enforce_states()
+    system.live.process()
+    assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.CANCELLED}
+    require_books_agree(system)
+
+
+def _fail(*args: object) -> None:
+    raise OSError("disk full")
+
+
+VARIANTS = {
+    "volume cap": {"broker": CAPPED, "schedule": EVERY_FOURTH},
+    "volume cap, daily": {"broker": CAPPED},
+    "fractional shares": {"broker": BrokerRef(share_step=Decimal("0.001"))},
+    "all at once": {
+        "broker": BrokerRef(
+            commission_usd_per_share=Decimal("0.005"),
+            commission_min_usd=Decimal(1),
+            slippage_usd_per_share=Decimal("0.01"),
+            share_step=Decimal("0.01"),
+            max_participation_pct=0.01,
+        ),
+        "schedule": EVERY_FOURTH,
+    },
+}
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["", "split"])
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_live_trades_what_the_backtest_trades(
+    system_with, market: pl.DataFrame, ahead, variant: str, split: bool
+) -> None:
+    start = ahead[0]["session"][0]
+    bars = splitting(market, "SYN000", ahead[FIRST + 2]["session"][0], 0.5) if split else market
+    coming = bars.filter(pl.col("session") >= start).sort("ts", "symbol").partition_by("ts", maintain_order=True)
+    system = system_with(coming, **VARIANTS[variant])
+    run(system, len(coming))
+    ledger = system.ledger
+    live = Traded(tuple(ledger.orders("demo")), tuple(ledger.fills("demo")), tuple(ledger.nav_points("demo")))
+    rows = compute(bars).select("symbol", "ts", *MODEL_FEATURES)
+    parts = backtest_parts(system.spec, rows, system.forecaster)
+    result = run_backtest(system.spec, bars, parts, start=start, data_version="bars@0")
+    found = parity(live, Traded(result.orders, result.fills, result.nav_points))
+    assert found.differences == ()
+    assert found.fills > 3
+    require_books_agree(system)
