@@ -40,7 +40,10 @@ def exit_plan(context: RiskContext, rules: Rules, current: Mapping[str, float]) 
     """
     targets, target_results = check_targets(rules.exits, context, {})
     reasons = exit_reasons(rules, target_results)
-    orders = [_closing(context, symbol, reasons[symbol]) for symbol in targets]
+    orders = [
+        _closing(context, symbol, f"target 0.00 from {current.get(symbol, 0.0):.2f}, {reasons[symbol]}")
+        for symbol in targets
+    ]
     kept, order_results = check_orders(rules, context, sorted(orders, key=lambda o: (o.side is Side.BUY, o.symbol)))
     return Plan({}, {**current, **targets}, (*target_results, *order_results), tuple(kept))
 

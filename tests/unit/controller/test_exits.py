@@ -47,7 +47,7 @@ def test_a_trailing_stop_trips_on_a_session_that_the_schedule_skips() -> None:
         ("trailing_stop", "TRAILING_STOP")
     ]
     assert closing.orders[0].reason == (
-        "trailing_stop: 117.0 is 10.00 % worse than the best close 130.0 (limit 10 %); target 0"
+        "target 0.00 from 0.44, trailing_stop: 117.0 is 10.00 % worse than the best close 130.0 (limit 10 %); target 0"
     )
 
 
@@ -143,9 +143,9 @@ def test_a_late_split_moves_the_best_close_and_trips_nothing() -> None:
     order = desk.controller.update_target({"A": 0.4}, desk.market(0, 100, 100)).orders[0]
     desk.broker.fill(order.id, D(100), close_of(1))
     desk.close(1, 130)
-    desk.close(2, 130)
+    desk.controller.on_session(replace(desk.market(2, 130, 100), missing=frozenset({"A"})))
     late = replace(desk.market(2, 64, 100), actions=(Action("A", 0.5, 0.5, D(130)),))
-    desk.controller.adjust(late, {"A"})
+    desk.controller.adjust(late)
     assert desk.ledger.load(desk.spec).positions["A"] == Position("A", D(800), D(50), D(65))
     assert desk.close(3, 59).orders == ()
     assert [r.code for r in desk.close(4, 58.5).refusals] == ["NOT_SCHEDULED", "NOT_RECONCILED"]

@@ -86,7 +86,7 @@ def test_exits_and_delistings_survive_restarts_and_equal_the_backtest(
             paid_out = held["SYN002"].quantity
             assert "SYN002" not in after
     ledger = parts["ledger"].reader
-    stopped = [o for o in ledger.orders("demo") if o.reason.startswith("trailing_stop")]
+    stopped = [o for o in ledger.orders("demo") if "trailing_stop: " in o.reason]
     unscheduled = [d for d in ledger.decisions("demo") if d.orders and d.refusals and d.refusals[0].symbol == "*"]
     assert min(len(stopped), len(unscheduled)) > 0
     assert paid_out
