@@ -310,3 +310,18 @@ def _reader(ledger: Ledger) -> LedgerReader | InMemoryLedger:
     """The fake answers questions itself."""
     assert isinstance(ledger, SqlLedger | InMemoryLedger)
     return ledger.reader if isinstance(ledger, SqlLedger) else ledger
+
+
+def test_the_bars_that_a_session_was_settled_without_are_remembered_until_the_next(
+    ledger: Ledger, traded: Decision
+) -> None:
+    settled = sample_settlement(traded)
+    later = replace(settled, at=NOON.replace(year=2020), orders=(), fills=(), awaited=("AAA", "BBB"))
+    assert later.nav is not None
+    later = replace(later, nav=replace(later.nav, at=later.at))
+    ledger.settle(later)
+    assert ledger.load(SPEC).awaited == ("AAA", "BBB")
+    ledger.settle(replace(later, nav=None, awaited=()))
+    assert ledger.load(SPEC).awaited == ("AAA", "BBB")
+    ledger.settle(replace(later, awaited=("BBB",)))
+    assert ledger.load(SPEC).awaited == ("BBB",)

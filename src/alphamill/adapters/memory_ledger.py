@@ -85,6 +85,7 @@ class InMemoryLedger:
             peak_nav_usd=max(before.peak_nav_usd, nav_usd),
             last_settled_at=before.last_settled_at if nav is None else nav.at,
             last_fill_id=new[-1].id if new else before.last_fill_id,
+            awaited=before.awaited if nav is None else settlement.awaited,
         )
 
     def set_state(
@@ -112,6 +113,7 @@ class InMemoryLedger:
             raise NotFound(f"no order {order_id!r} in the ledger.")
         decision = self._decisions[self._decision_of[order_id]]
         book = self._books[decision.portfolio]
+        decision = replace(decision, prices=dict(decision.prices))  # a trail is written out: plain types only
         return OrderTrail(book.orders[order_id], tuple(book.fills_of.get(order_id, ())), decision)
 
     def decisions(self, portfolio: str) -> list[Decision]:

@@ -1,7 +1,7 @@
 """One portfolio's controller: settle the last orders, decide, commit, then send. Backtest and live run this."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -211,16 +211,18 @@ class PortfolioController:
     ) -> PortfolioRecord:
         nav = NavPoint(market.ts, account.nav(market.prices), account.cash_usd)
         positions = tuple(account.marked(market.prices).positions.values())
+        awaited = tuple(sorted(market.missing & account.positions.keys()))
         self._ledger.settle(
-            Settlement(record.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav)
+            Settlement(record.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav, awaited)
         )
         return self._ledger.load(self.spec)
 
-    def adjust(self, market: Market, symbols: Collection[str]) -> None:
-        """Apply splits and dividends of `symbols` whose bar came after its session, the newest, was settled."""
+    def adjust(self, market: Market) -> None:
+        """Take in bars that came after their session, the newest, was settled: splits, dividends and NAV."""
         record, step = self._ledger.load(self.spec), self.spec.broker.share_step
-        actions = [a for a in market.actions if a.symbol in symbols]
-        if actions and record.last_settled_at == market.ts:
+        came = set(record.awaited) - market.missing
+        if came and record.last_settled_at == market.ts:
+            actions = [a for a in market.actions if a.symbol in came]
             after = after_actions(_account(record), actions, step)
             self._settle_account(record, market, after, restated(record, actions, step), ())
 

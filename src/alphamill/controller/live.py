@@ -54,7 +54,6 @@ class LiveTrading:
         self._grace = dt.timedelta(seconds=max(spec.schedule.grace_secs for spec in self.specs))
         self._cursor = self._merged = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._stale = False
-        self._late: set[str] = set()
         self._merged_at: float | None = None
         self._data_version = "bars@none"
 
@@ -96,6 +95,7 @@ class LiveTrading:
             self._load(bars)
             for controller in self._loop.controllers:
                 controller.open(self._market(controller))
+                controller.adjust(self._market(controller))
                 controller.send_committed(partial(self._loop.late, controller))
                 if controller.decides_again(self._cursor):
                     controller.on_session(self._market(controller), late=self._loop.late(controller, self._cursor))
@@ -126,37 +126,32 @@ class LiveTrading:
         return BarsAppended(session=session["session"][0], symbols=tuple(session["symbol"]), version=str(version))
 
     def _note_correction(self, session: pl.DataFrame) -> None:
-        """Whether bars of a settled session change history, and whose splits and dividends came too late for it."""
+        """Whether bars of a settled session change history."""
         day = session["session"][0]
         stored = self._store.read(start=day, until=day)
         columns = [*BAR_KEY, *BAR_VALUES]
         changed = session.select(columns).join(stored.select(columns), on=columns, how="anti")
         self._stale |= changed.height > 0
-        acting = changed.join(stored, on=BAR_KEY, how="anti").filter(pl.col("price_factor") != 1.0)
-        if session["ts"][0] == self._cursor:
-            self._late |= set(acting["symbol"])
 
     def _reload_if_stale(self) -> None:
         if not self._stale:
             return
-        log.warning("bars of settled sessions were corrected; history is reloaded, no decision is redone")
+        log.warning("history is read again: old bars were corrected, or a session failed; no decision is redone")
         self._load(self._read_all()[0])
-        for controller in self._loop.controllers if self._late else ():
-            controller.adjust(self._market(controller), self._late)
-        self._stale, self._late = False, set()
+        for controller in self._loop.controllers:
+            controller.adjust(self._market(controller))
+        self._stale = False
 
     def process(self) -> list[Decision]:
         """Run every merged session after the cursor through the loop, in order.
 
-        When one fails, history goes back to the cursor and the session is tried again at the next call.
+        When one fails, the next call begins with history as of the cursor and tries the session again.
         """
         with self._lock:
             try:
                 return self._process()
             except Exception:
-                self._stale = True  # noted first: should the reload fail as well, the next round still begins with it
-                self._load(self._read_all()[0])
-                self._stale = bool(self._late)
+                self._stale = True
                 raise
 
     def _process(self) -> list[Decision]:
@@ -202,6 +197,7 @@ class LiveTrading:
         """Set a manual target for one portfolio (the first one if None); see `PortfolioController.update_target`."""
         controller = self.controller(portfolio)
         with self._lock:
+            self._reload_if_stale()
             late = self._loop.late(controller, self._cursor)
             return controller.update_target(weights, self._market(controller), late=late)
 

@@ -31,6 +31,7 @@ class Market:
     """Raw closes and volumes of a universe as of `ts`; a symbol without a bar keeps its last close.
 
     `bars_seen` is the length of the longest history: the same number in backtest, replay and after a restart.
+    `missing` are the priced symbols without a bar of this session.
     """
 
     ts: dt.datetime
@@ -39,6 +40,7 @@ class Market:
     prices: Mapping[str, Decimal]
     volumes: Mapping[str, Decimal]
     actions: tuple[Action, ...]
+    missing: frozenset[str] = frozenset()
 
     def weights(self, positions: Mapping[str, Position], nav_usd: Decimal) -> dict[str, float]:
         """Value of each position over NAV, as fractions; symbols without a position are absent."""
@@ -62,6 +64,7 @@ def market_at(history: BarHistory, symbols: Iterable[str], ts: dt.datetime, data
         prices=DecimalColumn(newest.places, newest.close),
         volumes=DecimalColumn(newest.places, newest.volume, absent),
         actions=tuple(actions),
+        missing=frozenset(absent),
     )
 
 

@@ -23,7 +23,8 @@ class PortfolioRecord:
 
     `open_orders` are those not final. `last_decision_at` and `last_settled_at` are session closes.
     `last_fill_id` is where the next question to the broker starts. `peak_nav_usd` counts from the last time the
-    portfolio became ACTIVE, at `state_since`; None means since it was created.
+    portfolio became ACTIVE, at `state_since`; None means since it was created. `awaited` are held symbols whose bar of
+    the session settled last had not come by then: a split or dividend in it is still to be applied.
     """
 
     name: str
@@ -39,13 +40,14 @@ class PortfolioRecord:
     last_fill_id: str | None
     model_version: str
     state_since: dt.datetime | None = None
+    awaited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What one session changed: all of it is written in one transaction.
 
-    `nav` is None when only order states or fills are recorded between closes.
+    `nav` is None when only order states or fills are recorded between closes. `awaited` is written with a NAV point.
     """
 
     portfolio: str
@@ -55,6 +57,7 @@ class Settlement:
     cash_usd: Decimal
     positions: tuple[Position, ...]
     nav: NavPoint | None
+    awaited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

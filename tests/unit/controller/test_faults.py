@@ -406,3 +406,31 @@ def test_a_session_is_tried_again_though_its_rollback_failed_too(system, monkeyp
             system.live.process()
     (decision,) = system.live.process()
     assert decision.decided_at == system.ahead[0]["ts"][0]
+
+
+@pytest.mark.parametrize("factor", [{"price_factor": 0.5}, {"price_factor": 0.99, "split_factor": 1.0}])
+def test_a_late_split_or_dividend_is_applied_though_the_process_died_after_storing_it(
+    system, make_live, parts, factor: dict[str, float]
+) -> None:
+    for session in system.ahead[:2]:
+        system.run(session)
+    third, fourth = system.ahead[2:4]
+    for session in (third, fourth):
+        system.post(_without(session, "SYN000"))
+    system.live.close_sessions()
+    system.live.process()
+    ratio = 0.5 if factor["price_factor"] == 0.5 else 1.0
+    prices = [pl.col(name) * ratio for name in ("open", "high", "low", "close")]
+    late = third.filter(pl.col("symbol") == "SYN000").with_columns(*prices, **{k: pl.lit(v) for k, v in factor.items()})
+    late = late.with_columns(split_factor=pl.lit(ratio))
+    system.store.append(late)  # and here the process dies: the ledger and the broker have not heard of it
+    before = system.ledger.load(system.spec)
+    make_live(parts)
+    make_live(parts)
+    after = system.ledger.load(system.spec)
+    held = before.positions["SYN000"].quantity
+    assert after.positions["SYN000"].quantity == held / Decimal(str(ratio))
+    assert after.cash_usd == system.broker.cash_usd("demo")
+    assert (after.cash_usd > before.cash_usd) == (ratio == 1.0)
+    assert (before.awaited, after.awaited) == (("SYN000",), ())
+    assert reconcile(after, system.broker) == []

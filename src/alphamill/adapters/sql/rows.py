@@ -140,6 +140,7 @@ def to_record(row: Row[Any], positions: Sequence[Row[Any]], open_orders: Sequenc
         last_fill_id=row.last_fill_id,
         model_version=row.model_version,
         state_since=row.state_changed_at,
+        awaited=tuple(row.awaited or ()),
     )
 
 

@@ -119,5 +119,6 @@ def _write_balance(connection: Connection, row: Row[Any], settlement: Settlement
             "new_peak_nav_usd": max(row.peak_nav_usd, nav_usd),
             "new_last_settled_at": settled_at,
             "new_last_fill_id": last_fill_id,
+            "new_awaited": row.awaited if nav is None else list(settlement.awaited),
         },
     )

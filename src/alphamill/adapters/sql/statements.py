@@ -70,7 +70,7 @@ def _update_portfolio(*columns: str) -> Update:
 
 UPDATE_SPEC = _update_portfolio("spec")
 UPDATE_STATE = _update_portfolio("state", "state_reason", "state_changed_at", "peak_nav_usd")
-UPDATE_SETTLED = _update_portfolio("cash_usd", "nav_usd", "peak_nav_usd", "last_settled_at", "last_fill_id")
+UPDATE_SETTLED = _update_portfolio("cash_usd", "nav_usd", "peak_nav_usd", "last_settled_at", "last_fill_id", "awaited")
 
 _decided_at = bindparam("decided_at", type_=portfolios.c.last_decision_at.type)
 _model_version = bindparam("model_version", type_=portfolios.c.model_version.type)

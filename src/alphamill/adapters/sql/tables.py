@@ -29,6 +29,7 @@ portfolios = Table(
     Column("last_decision_at", UtcDateTime),
     Column("last_fill_id", Text),
     Column("model_version", Text, nullable=False),
+    Column("awaited", JSON),
 )
 
 # `seq` is the order of writing: a restart and a report read decisions, orders and fills as they happened.
