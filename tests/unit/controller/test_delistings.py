@@ -69,6 +69,20 @@ def test_an_order_decided_at_the_last_close_is_cancelled_with_the_reason() -> No
     assert played.nav_usd == [D(100_000)] * 7
 
 
+def test_the_remainder_of_a_capped_order_is_cancelled_when_its_symbol_is_gone() -> None:
+    """400 wanted, 100 a session can trade: 100 at 100 and 100 at 120 until the last close, 130.
+
+    100,000 - 10,000 - 12,000 + 200 * 130 = 104,000.
+    """
+    bars = {"A": [bar._replace(volume=1000) for bar in A], "B": BARS["B"]}
+    capped = {"max_participation_pct": 10}
+    played = play(Script(bars, {1: {"A": 0.4}}, universe=gone(), broker=capped, every_bars=10))
+    assert [(f.quantity, f.price) for f in played.fills] == [(D(100), D(100)), (D(100), D(120))]
+    assert [(o.status, o.filled_quantity) for o in played.orders] == [(OrderStatus.CANCELLED, D(200))]
+    assert played.orders[0].detail.startswith("A is delisted")
+    assert played.nav_usd[3:] == [D(104_000)] * 4
+
+
 def test_after_its_last_session_a_symbol_is_refused_by_name_and_as_a_target() -> None:
     played = play(Script(BARS, {1: {"A": 0.4}}, universe=gone()))
     refused = [{r.symbol: r.code for r in d.refusals}.get("A") for d in played.decisions if d.source == "model"]

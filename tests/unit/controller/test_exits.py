@@ -94,6 +94,30 @@ def test_a_short_that_ate_the_whole_value_is_still_bought_back() -> None:
         assert played.nav_usd[-1] == D(-50_000)
 
 
+def test_under_a_volume_cap_an_exit_ends_the_remainder_and_sells_part_by_part() -> None:
+    """400 wanted, 100 a session can trade: 200 are bought at 100 until the close of 70, then 100 and 100 sold at 70.
+
+    The rest of the buy is cancelled by the exit, the rest of the exit by the exit of the next close:
+    100,000 - 200 * 100 + 200 * 70 = 94,000.
+    """
+    opens = [(100, 100), (100, 100), (100, 100), (100, 70), (70, 70), (70, 70), (70, 70)]
+    bars = [Bar(open_, close, volume=1000) for open_, close in opens]
+    capped = {"max_participation_pct": 10}
+    played = play(Script({"A": bars}, {1: {"A": 0.4}}, risk={"stop_loss_pct": 20}, broker=capped, **SKIPS))
+    assert [(played.bar_of(f), f.side, f.quantity, f.price) for f in played.fills] == [
+        (2, Side.BUY, D(100), D(100)),
+        (3, Side.BUY, D(100), D(100)),
+        (4, Side.SELL, D(100), D(70)),
+        (5, Side.SELL, D(100), D(70)),
+    ]
+    assert [(o.side, o.quantity, o.filled_quantity, o.status) for o in played.orders] == [
+        (Side.BUY, D(400), D(200), OrderStatus.CANCELLED),
+        (Side.SELL, D(200), D(100), OrderStatus.CANCELLED),
+        (Side.SELL, D(100), D(100), OrderStatus.FILLED),
+    ]
+    assert (played.nav_usd[-1], played.record.positions) == (D(94_000), {})
+
+
 class Desk:
     """One controller at closes given by hand; whoever asks for features or forecasts fails."""
 
