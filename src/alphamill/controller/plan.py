@@ -72,7 +72,9 @@ def plan_from_forecasts(
         current={f.symbol: current.get(f.symbol, 0.0) for f in forecasts},
         horizon_bars=spec.model.horizon_bars,
     )
-    said = {f.symbol: f"forecast {f.mean:+.2%} ± {f.std:.2%} over {spec.model.horizon_bars} bars" for f in forecasts}
+    # No order without a target or a position: of many forecasts few words are needed.
+    moving = [f for f in forecasts if weights[f.symbol] or current.get(f.symbol)]
+    said = {f.symbol: f"forecast {f.mean:+.2%} ± {f.std:.2%} over {spec.model.horizon_bars} bars" for f in moving}
     return plan_to_weights(context, rules, current, weights, signals, said, held)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,13 @@ class DecimalColumn(Mapping[str, Decimal]):
         if made is None:
             made = self._made[symbol] = Decimal(repr(self._values.item(self._places[symbol])))
         return made
+
+    def get(self, symbol: str, default: Any = None) -> Any:
+        """As of a dict. Asked for every position at every bar: `Mapping.get` would raise and catch for it."""
+        made = self._made.get(symbol)
+        if made is not None:
+            return made
+        return self[symbol] if symbol in self._places else default
 
     def __contains__(self, symbol: object) -> bool:
         return symbol in self._places

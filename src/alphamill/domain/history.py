@@ -215,15 +215,15 @@ class BarHistory:
         """
         if bars < 1:
             raise ValueError(f"bars must be at least 1, got {bars}")
-        for symbol in symbols:
-            size = self._sizes[self._rows[symbol]] if symbol in self._rows else 0
-            if size <= bars:
-                raise MissingFeatures(
-                    f"{symbol} has {size} bars, {bars} returns need {bars + 1}.",
-                    field=symbol,
-                    remedy="Ingest more history, or ask for fewer bars.",
-                )
-        _, rows = self._places(tuple(symbols))
+        places, rows = self._places(tuple(symbols))
+        if len(places) < len(symbols) or (self._sizes[rows] <= bars).any():
+            sizes = dict(zip(places, self._sizes[rows].tolist(), strict=True))
+            short = next((symbol for symbol in symbols if sizes.get(symbol, 0) <= bars), "a symbol given twice")
+            raise MissingFeatures(
+                f"{short} has {sizes.get(short, 0)} bars, {bars} returns need {bars + 1}.",
+                field=short,
+                remedy="Ingest more history, or ask for fewer bars.",
+            )
         recent = self._recent(rows, bars + 1)
         stamps = self._ts[recent]
         if (stamps == stamps[0]).all():
@@ -233,9 +233,12 @@ class BarHistory:
         sessions = _shared_sessions(symbols, windows, bars + 1)
         return np.column_stack([_returns(window, np.searchsorted(window.ts, sessions)) for window in windows])
 
-    def _recent(self, rows: Places, bars: int) -> tuple[Places, Places]:
+    def _recent(self, rows: Places, bars: int) -> tuple[Places, Places | slice]:
         """Where the newest `bars` bars of each row lie."""
-        return rows[:, None], self._sizes[rows][:, None] + np.arange(-bars, 0)
+        sizes = self._sizes[rows]
+        if sizes.size and (sizes == sizes[0]).all():
+            return rows, slice(int(sizes[0]) - bars, int(sizes[0]))
+        return rows[:, None], sizes[:, None] + np.arange(-bars, 0)
 
     def _places(self, symbols: tuple[str, ...]) -> tuple[dict[str, int], Places]:
         """Those of `symbols` that have bars, numbered, and their rows; the same few universes ask at every bar."""

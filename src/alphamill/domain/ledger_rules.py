@@ -26,11 +26,13 @@ def check_decision(decision: Decision) -> None:
     if not isinstance(decision.prices, DecimalColumn):  # that is finite, and its decimals are made when read
         _require_money("prices", decision.prices.values())
     for snapshot in decision.snapshots:
-        require_zone(f"snapshots.{snapshot.symbol}.ts", snapshot.ts)
-        _require_finite(f"snapshots.{snapshot.symbol}", snapshot.values)
+        if snapshot.ts.tzinfo is None or not all(map(math.isfinite, snapshot.values.values())):
+            require_zone(f"snapshots.{snapshot.symbol}.ts", snapshot.ts)
+            _require_finite(f"snapshots.{snapshot.symbol}", snapshot.values)
     for forecast in decision.forecasts:
-        require_zone(f"forecasts.{forecast.symbol}.ts", forecast.ts)
-        _require_finite(f"forecasts.{forecast.symbol}", {"mean": forecast.mean, "std": forecast.std})
+        if forecast.ts.tzinfo is None or not (math.isfinite(forecast.mean) and math.isfinite(forecast.std)):
+            require_zone(f"forecasts.{forecast.symbol}.ts", forecast.ts)
+            _require_finite(f"forecasts.{forecast.symbol}", {"mean": forecast.mean, "std": forecast.std})
     _require_finite("weights_before", decision.weights_before)
     _require_finite("target_weights", decision.target_weights)
     for order in decision.orders:
@@ -50,7 +52,9 @@ def check_settlement(settlement: Settlement) -> None:
         _require_money(f"fills.{fill.id}", (fill.quantity, fill.price, fill.commission_usd))
     for position in settlement.positions:
         best = () if position.extreme_price is None else (position.extreme_price,)
-        _require_money(f"positions.{position.symbol}", (position.quantity, position.average_price, *best))
+        numbers = (position.quantity, position.average_price, *best)
+        if not all(map(_is_money, numbers)):
+            _require_money(f"positions.{position.symbol}", numbers)
     if len({p.symbol for p in settlement.positions}) != len(settlement.positions):
         raise InvalidInput("one symbol is held twice.", field="positions", remedy="Add up positions per symbol.")
     if settlement.nav is not None:
@@ -85,7 +89,11 @@ def _require_finite(field: str, values: dict[str, float]) -> None:
             raise InvalidInput(f"{field}.{name} is {value}.", field=f"{field}.{name}", remedy="Refuse the symbol.")
 
 
+def _is_money(value: Decimal) -> bool:
+    return isinstance(value, Decimal) and value.is_finite()
+
+
 def _require_money(field: str, values: Iterable[Decimal]) -> None:
     for value in values:
-        if not isinstance(value, Decimal) or not value.is_finite():
+        if not _is_money(value):
             raise InvalidInput(f"{field} holds {value!r}.", field=field, remedy="Money and quantities are Decimal.")

@@ -104,4 +104,6 @@ class Position:
     def marked(self, close: Decimal) -> "Position":
         """The position after a settled close."""
         best = max(self.best_price, close) if self.quantity > 0 else min(self.best_price, close)
-        return self if best == self.extreme_price else replace(self, extreme_price=best)
+        if best == self.extreme_price:
+            return self
+        return Position(self.symbol, self.quantity, self.average_price, best)

@@ -93,7 +93,8 @@ class Account:
 
     def marked(self, prices: Mapping[str, Decimal]) -> "Account":
         """The book after a settled close: each position remembers its most favourable raw close."""
-        return Account(self.cash_usd, {s: p.marked(prices[s]) if s in prices else p for s, p in self.positions.items()})
+        marked = {s: p.marked(prices[s]) if s in prices else p for s, p in self.positions.items()}
+        return Account(self.cash_usd, marked)
 
     def nav(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Cash plus positions at raw `prices`.

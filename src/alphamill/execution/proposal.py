@@ -64,8 +64,10 @@ def propose_orders(
     orders = []
     for symbol in sorted(set(target_weights) - set(held)):
         price = _price(symbol, prices)
-        weight = _weight(symbol, target_weights[symbol])
         position = positions.get(symbol)
+        if position is None and target_weights[symbol] == 0:
+            continue
+        weight = _weight(symbol, target_weights[symbol])
         quantity = position.quantity if position else Decimal(0)
         current = quantity * price / nav_usd
         change = _change(weight, current, base / price, quantity, share_step)

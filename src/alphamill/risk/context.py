@@ -40,10 +40,11 @@ class RiskContext:
 
     def current_weight(self, symbol: str) -> float:
         """Value of the position over NAV, as a fraction; 0.0 when flat, unpriced or without NAV."""
-        price = self.prices.get(symbol)
-        if price is None or self.nav_usd <= 0:
+        position = self.positions.get(symbol)
+        price = self.prices.get(symbol) if position else None
+        if position is None or price is None or self.nav_usd <= 0:
             return 0.0
-        return float(self.quantity(symbol) * price / self.nav_usd)
+        return float(position.quantity * price / self.nav_usd)
 
     def raises_exposure(self, order: Order) -> bool:
         """Whether filling the order leaves a larger position, on either side, than before."""
