@@ -76,6 +76,8 @@ def _strategy(spec: PortfolioSpec, schedule: Schedule) -> Any:
             weights = schedule.get(timestamp)
             if weights is None:
                 return
+            for order in broker.get_pending_orders():  # a new target replaces what is left of the last one
+                broker.cancel_order(order.order_id)
             nav, changes = broker.get_account_value(), []
             for symbol in sorted({*weights, *broker.positions}):
                 if symbol not in data:

@@ -79,7 +79,6 @@ def test_new_target_replaces_what_is_left_of_an_order(scenario: Scenario) -> Non
         # 150 of 400 are held when 200 are wanted: the 250 left are cancelled, 50 are ordered.
         fills=[(2, "AAA", BUY, "150", "100", "0"), (3, "AAA", BUY, "50", "100", "0")],
         nav={4: "100000"},
-        alone="a new order there does not replace the old one",
     )
     assert [(order.status, order.filled_quantity) for order in played.orders] == [
         (OrderStatus.CANCELLED, 150),
