@@ -30,10 +30,11 @@ class Delistings:
 
     def refusals(self, ts: dt.datetime) -> tuple[Refusal, ...]:
         """One per symbol that is gone."""
+        gone = self.gone(ts)
         return tuple(
-            Refusal(symbol, "DELISTED", f"its last session was {self._terms[symbol].last_session}")
-            for symbol in self._terms
-            if symbol in self.gone(ts)
+            Refusal(symbol, "DELISTED", f"its last session was {delisting.last_session}")
+            for symbol, delisting in self._terms.items()
+            if symbol in gone
         )
 
     def settle(self, account: Account, history: BarHistory, ts: dt.datetime) -> tuple[Account, list[Position]]:
