@@ -1,7 +1,7 @@
 """Exchange sessions as columns: the one place that asks exchange_calendars."""
 
 import datetime as dt
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -38,6 +38,15 @@ def sessions(calendar: str) -> pl.DataFrame:
     return _sessions(calendar, dt.datetime.now(dt.UTC).year + 1)
 
 
+def sessions_around(calendar: str, days: pl.Series) -> pl.DataFrame:
+    """The rows of `sessions` from the first to the last of `days` (Date, nulls left out): what a join on them needs."""
+    first, last = days.min(), days.max()
+    if first is None:
+        return sessions(calendar).head(0)
+    known = _times(calendar).days
+    return sessions(calendar)[bisect_left(known, first) : bisect_right(known, last)]  # type: ignore[type-var]
+
+
 @lru_cache(maxsize=16)
 def _sessions(calendar: str, last_year: int) -> pl.DataFrame:
     import exchange_calendars
@@ -65,8 +74,9 @@ def _sessions(calendar: str, last_year: int) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Opens as Python objects: asked for at every bar, where a search in a column costs more than the bar."""
+    """Days and opens as Python objects: asked for at every bar, where a search in a column costs more than the bar."""
 
+    days: list[dt.date]
     opens: list[dt.datetime]
     open_of: dict[dt.date, dt.datetime]
 
@@ -78,8 +88,8 @@ def _times(calendar: str) -> _Times:
 @lru_cache(maxsize=16)
 def _times_until(calendar: str, last_year: int) -> _Times:
     days = _sessions(calendar, last_year)
-    opens = days["open_ts"].to_list()
-    return _Times(opens, dict(zip(days["session"].to_list(), opens, strict=True)))
+    dates, opens = days["session"].to_list(), days["open_ts"].to_list()
+    return _Times(dates, opens, dict(zip(dates, opens, strict=True)))
 
 
 def next_open(calendar: str, close: dt.datetime) -> dt.datetime:
@@ -109,7 +119,11 @@ def last_close(calendar: str, day: dt.date) -> dt.datetime:
     at = days["session"].search_sorted(day, side="right")
     if at == 0 or day > days["session"][-1]:
         reach = f"{days['session'][0]} to {days['session'][-1]}"
-        raise InvalidConfig(f"{day} is outside of calendar {calendar!r}, {reach}.", field="calendar")
+        raise InvalidConfig(
+            f"{day} is outside of calendar {calendar!r}, {reach}.",
+            field="last_session",
+            remedy="Give a day within it.",
+        )
     return days["close_ts"][at - 1]  # type: ignore[no-any-return]
 
 

@@ -12,7 +12,7 @@ from alphamill.controller.market import market_at
 from alphamill.domain.history import BarHistory
 from alphamill.domain.orders import OrderStatus, Side
 from alphamill.domain.portfolios import Universe
-from alphamill.errors import DataUnfit
+from alphamill.errors import DataUnfit, InvalidConfig
 from alphamill.testing.ledger import InMemoryLedger
 from alphamill.testing.notifier import InMemoryNotifier
 from alphamill.testing.script import Bar, Script, play
@@ -105,6 +105,12 @@ def test_a_last_session_on_a_day_without_trading_is_the_session_before() -> None
     monday = replace(closes, bars={"A": [Bar(1, 1)] * 6}).closes[5]
     assert delistings.gone(monday) == {"A"}
     assert delistings.gone(replace(closes, bars={"A": [Bar(1, 1)] * 6}).closes[4]) == frozenset()
+
+
+@pytest.mark.parametrize("day", ["1901-01-02", "2999-01-02"])
+def test_a_last_session_that_the_calendar_does_not_reach_is_refused(day: str) -> None:
+    with pytest.raises(InvalidConfig, match=f"{day} is outside of calendar 'XNYS'"):
+        Delistings(Universe.model_validate({"symbols": ["A"], "delistings": {"A": {"last_session": day}}}))
 
 
 class Killed(BaseException):

@@ -50,6 +50,14 @@ def test_unusable_features_alert_only_when_no_symbol_is_left() -> None:
     assert "all 5 symbols were stale or missing, for example AAPL: two days old" in alert.body
 
 
+def test_unusable_features_alert_though_another_symbol_is_delisted() -> None:
+    gone = refused("DELISTED", SYMBOLS[0]).refusals
+    decision = replace(sample_decision(1), refusals=(*gone, *refused("STALE_FEATURES", *SYMBOLS[1:]).refusals))
+    (alert,) = alerts.of_decision(decision, SPEC)
+    assert "all 4 symbols were stale or missing" in alert.body
+    assert alerts.of_decision(refused("DELISTED", *SYMBOLS), SPEC) == []
+
+
 def test_forecaster_down_is_told_in_plain_words() -> None:
     (alert,) = alerts.of_decision(refused("FORECASTER_UNAVAILABLE", *SYMBOLS), SPEC)
     assert alert.title == "demo: the forecaster does not answer"
