@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+import numpy as np
 import polars as pl
 
 from alphamill.adapters.brokers.paper_books import PaperBooks, paid_out
@@ -86,7 +87,9 @@ class Matching:
         ended = tuple(cancelled(books, self.delistings, gone))
         changed = tuple(order for order in orders.values() if order != books.open[order.id])
         closes = tuple((symbol, row["close"]) for symbol, row in rows.items() if symbol in held)
-        return SessionMatched(ts, tuple(bars["symbol"]), actions, (*ended, *changed), tuple(fills), closes, paid)
+        return SessionMatched(
+            ts, tuple(bars["symbol"].to_list()), actions, (*ended, *changed), tuple(fills), closes, paid
+        )
 
     def _volume_caps(self, bars: pl.DataFrame, symbols: set[str]) -> dict[str, Decimal]:
         """Shares of each symbol that may fill in this session, all orders together; empty without a cap."""
@@ -151,20 +154,15 @@ def _priority(order: Order) -> tuple[bool, str, dt.datetime, str]:
 def _rows(bars: pl.DataFrame, symbols: set[str]) -> dict[str, dict[str, float]]:
     """Checked numbers of the symbols that matter, by symbol."""
     names = ("open", "close", "price_factor", "split_factor")
-    columns = [bars[name].to_list() for name in names]
-    rows = {}
-    for i, symbol in enumerate(bars["symbol"].to_list()):
-        if symbol in symbols:
-            rows[symbol] = {
-                name: _positive(column[i], symbol, name) for name, column in zip(names, columns, strict=True)
-            }
-    return rows
-
-
-def _positive(value: float | None, symbol: str, name: str) -> float:
-    if value is None or not math.isfinite(value) or value <= 0:
-        raise DataUnfit(f"{symbol} has {name} {value}.", field=name, remedy="Validate the bars before trading on them.")
-    return value
+    known = bars["symbol"].to_list()
+    at = [i for i, symbol in enumerate(known) if symbol in symbols]
+    numbers = np.column_stack([bars[name].to_numpy()[at] for name in names])  # a null is NaN
+    for i, column in np.argwhere(~(np.isfinite(numbers) & (numbers > 0))):
+        symbol, name = known[at[i]], names[column]
+        raise DataUnfit(
+            f"{symbol} has {name} {bars[name][at[i]]}.", field=name, remedy="Validate the bars before trading on them."
+        )
+    return {known[i]: dict(zip(names, row, strict=True)) for i, row in zip(at, numbers.tolist(), strict=True)}
 
 
 def _volume(value: float | None, symbol: str) -> Decimal:
