@@ -130,3 +130,14 @@ def test_cash_account_buys_what_its_cash_pays_for_at_the_open(scenario: Scenario
     assert [(order.quantity, order.filled_quantity, order.status) for order in played.orders] == [
         (950, 908, "cancelled")
     ]
+
+
+def test_flip_is_one_fill_and_pays_one_minimum(scenario: Scenario) -> None:
+    bars = [FLAT, FLAT, Bar(100, 100), Bar(100, 100)]
+    scenario(
+        Script({"AAA": bars}, targets={1: {"AAA": 0.1}, 2: {"AAA": -0.1}}, broker={"commission_min_usd": 3}),
+        # The value at bar 2 is 99,997: -99.997, toward zero -99: 199 shares are sold.
+        fills=[(2, "AAA", BUY, "100", "100", "3"), (3, "AAA", SELL, "199", "100", "3")],
+        nav={2: "99997", 3: "99994"},
+        alone="it takes the minimum of a flip twice from the cash, for the part that closes and the part that opens",
+    )
