@@ -13,11 +13,14 @@ def require_schema(frame: pl.DataFrame, schema: pl.Schema, what: str) -> pl.Data
     InvalidInput
         Names the first missing column, or the first one of another type.
     """
+    found = frame.schema
+    if found == schema:
+        return frame
     for name, dtype in schema.items():
-        if name not in frame.columns:
+        if name not in found:
             raise InvalidInput(
                 f"{what} lack the column {name!r}.", field=name, remedy=f"Expected: {', '.join(schema)}."
             )
-        if frame.schema[name] != dtype:
-            raise InvalidInput(f"{what}: column {name!r} is {frame.schema[name]}, expected {dtype}.", field=name)
+        if found[name] != dtype:
+            raise InvalidInput(f"{what}: column {name!r} is {found[name]}, expected {dtype}.", field=name)
     return frame.select(schema.names())

@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 
 from alphamill.domain.bars import BAR_SCHEMA, RAW_BAR_SCHEMA, UTC_TS
-from alphamill.domain.calendars import sessions
+from alphamill.domain.calendars import sessions_around
 from alphamill.domain.frames import require_schema
 
 
@@ -40,9 +40,11 @@ def normalise(raw: pl.DataFrame, *, source: str, calendar: str, ingested_at: dt.
     last = dt.date.max - dt.timedelta(days=1)  # the day after must be one that Python can name
     day = pl.when(pl.col("session") > last).then(pl.lit(last)).otherwise("session")
     end_of_day = day.cast(pl.Datetime("us")).dt.offset_by("1d").dt.replace_time_zone("UTC")
+    bars = require_schema(raw, RAW_BAR_SCHEMA, "raw bars")
+    closes = sessions_around(calendar, bars["session"]).lazy().select("session", "close_ts")
     return (
-        require_schema(raw, RAW_BAR_SCHEMA, "raw bars")
-        .join(sessions(calendar).select("session", "close_ts"), on="session", how="left", maintain_order="left")
+        bars.lazy()
+        .join(closes, on="session", how="left", maintain_order="left")
         .with_columns(
             pl.col("symbol").str.strip_chars().str.to_uppercase(),
             pl.coalesce("close_ts", end_of_day).cast(UTC_TS).alias("ts"),
@@ -51,4 +53,5 @@ def normalise(raw: pl.DataFrame, *, source: str, calendar: str, ingested_at: dt.
             pl.lit(ingested_at).cast(UTC_TS).alias("ingested_at"),
         )
         .select(BAR_SCHEMA.names())
+        .collect()
     )

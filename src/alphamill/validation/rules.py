@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import polars as pl
@@ -18,10 +19,9 @@ MIN_FACTOR: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What rules know besides the bar; each row also has ``_close_ts``, its session's close or null."""
+    """What rules know besides the bar. Each row also has ``_close_ts``, its session's close or null, and ``_now``."""
 
     calendar: str
-    now: dt.datetime
     first_session: dt.date
     last_session: dt.date
 
@@ -92,8 +92,8 @@ def _inside_calendar(context: Context) -> Mapping[str, pl.Expr]:
     return {"session": ~pl.col("session").is_between(context.first_session, context.last_session)}
 
 
-def _not_in_future(context: Context) -> Mapping[str, pl.Expr]:
-    return {"ts": pl.col("ts") > context.now}
+def _not_in_future(_: Context) -> Mapping[str, pl.Expr]:
+    return {"ts": pl.col("ts") > pl.col("_now")}
 
 
 def _is_session(_: Context) -> Mapping[str, pl.Expr]:
@@ -126,8 +126,9 @@ ROW_RULES: Final = (
 )
 
 
+@lru_cache(maxsize=16)
 def first_broken(context: Context) -> pl.Expr:
-    """Code of the first broken rule per row; null for a row that keeps them all."""
+    """Code of the first broken rule per row; null for a row that keeps them all. Built once: the doors ask often."""
     return pl.coalesce(
         pl.when(rule.broken(context)).then(pl.lit(rule.code)).otherwise(pl.lit(None, dtype=pl.String))
         for rule in ROW_RULES

@@ -4,8 +4,8 @@ import datetime as dt
 
 import polars as pl
 
-from alphamill.domain.bars import BAR_SCHEMA, MAX_DIVIDEND_FACTOR
-from alphamill.domain.calendars import sessions
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, MAX_DIVIDEND_FACTOR
+from alphamill.domain.calendars import sessions, sessions_around
 from alphamill.domain.frames import require_schema
 from alphamill.errors import InvalidBar
 from alphamill.validation.corrections import (
@@ -49,7 +49,7 @@ def validate(
     InvalidConfig
         The calendar is unknown.
     """
-    judged = _judged(bars, _context(calendar, now))
+    judged = _judged(bars, _context(calendar), now)
     kept, doubled = set_duplicates_apart(judged.filter(pl.col("reason").is_null()))
     rejected = pl.concat([judged.filter(pl.col("reason").is_not_null()), doubled])
     quarantined = rejected.sort("_row").select(*BAR_SCHEMA.names(), "reason")
@@ -89,19 +89,17 @@ def check_bars(bars: pl.DataFrame, *, calendar: str, now: dt.datetime) -> pl.Dat
     InvalidInput, InvalidConfig
         As `validate`.
     """
-    context = _context(calendar, now)
-    judged = _judged(bars, context)
-    broken = judged.filter(pl.col("reason").is_not_null())
-    if not broken.is_empty():
-        raise _offence(broken.head(1), context)
-    clean = judged.select(BAR_SCHEMA.names())
-    doubled = clean.filter(pl.struct("symbol", "ts").is_duplicated())
-    if not doubled.is_empty():
+    context = _context(calendar)
+    judged = _judged(bars, context, now)
+    if judged["reason"].null_count() < judged.height:
+        raise _offence(judged.filter(pl.col("reason").is_not_null()).head(1), context)
+    if len(set(judged.select(BAR_KEY).iter_rows())) < judged.height:
+        doubled = judged.filter(pl.struct(BAR_KEY).is_duplicated())
         symbol, session = doubled.select("symbol", "session").row(0)
         raise InvalidBar(f"{symbol} {session} is there twice (rule one_bar_per_key).", field="session")
-    checked = with_split_factor(clean)
-    odd = checked.filter(pl.col("price_factor") / pl.col("split_factor") > MAX_DIVIDEND_FACTOR)
-    if not odd.is_empty():
+    checked = with_split_factor(judged.select(BAR_SCHEMA.names()))
+    if (checked["price_factor"] / checked["split_factor"] > MAX_DIVIDEND_FACTOR).any():
+        odd = checked.filter(pl.col("price_factor") / pl.col("split_factor") > MAX_DIVIDEND_FACTOR)
         symbol, session, factor = odd.select("symbol", "session", "price_factor").row(0)
         raise InvalidBar(
             f"bar {symbol} {session}: price_factor is {factor} (rule factor_explained).",
@@ -111,18 +109,21 @@ def check_bars(bars: pl.DataFrame, *, calendar: str, now: dt.datetime) -> pl.Dat
     return checked
 
 
-def _context(calendar: str, now: dt.datetime) -> Context:
+def _context(calendar: str) -> Context:
     days = sessions(calendar)["session"]
-    return Context(calendar, now, days[0], days[-1])
+    return Context(calendar, days[0], days[-1])
 
 
-def _judged(bars: pl.DataFrame, context: Context) -> pl.DataFrame:
-    closes = sessions(context.calendar).select("session", pl.col("close_ts").alias("_close_ts"))
+def _judged(bars: pl.DataFrame, context: Context, now: dt.datetime) -> pl.DataFrame:
+    rows = require_schema(bars, BAR_SCHEMA, "bars")
+    closes = sessions_around(context.calendar, rows["session"]).lazy().select("session", _close_ts="close_ts")
     return (
-        require_schema(bars, BAR_SCHEMA, "bars")
+        rows.lazy()
         .with_row_index("_row")
         .join(closes, on="session", how="left", maintain_order="left")
+        .with_columns(pl.lit(now).alias("_now"))
         .with_columns(first_broken(context).alias("reason"))
+        .collect()
     )
 
 
