@@ -1,5 +1,6 @@
 """Books drawn at random, long and short, with gaps over night: entries, additions, cuts and flips."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -54,3 +55,14 @@ def test_random_book_under_a_volume_cap_ends_at_the_same_cent(seed: int) -> None
     broker = {**COSTS, "max_participation_pct": 0.1, "share_step": "0.001"}
     played = require_the_same_cent(random_book(seed, broker=broker, every_bars=BARS * 2))
     assert len(played.fills) > len(played.orders)  # some in parts
+
+
+@pytest.mark.parametrize("seed", range(12, 16))
+def test_random_cash_account_is_cut_alike_at_the_open(seed: int) -> None:
+    book, rng = random_book(seed), np.random.default_rng(seed)
+    # All of the cash is wanted at every target, so an open above the close leaves too little of it.
+    targets = {
+        n: dict(zip(NAMES, np.round(0.999 * rng.dirichlet(np.ones(4)), 6).tolist(), strict=True)) for n in book.targets
+    }
+    played = require_the_same_cent(replace(book, targets=targets, broker={"commission_bps": 5, "margin": False}))
+    assert any(0 < order.filled_quantity < order.quantity for order in played.orders)
