@@ -120,9 +120,10 @@ class LiveTrading:
             # Noted before the merge: should the journal fail after it, the next round still reloads.
             self._note_correction(session)
         version = self._store.append(session)
-        self._journal.mark_merged(session)
+        # Before the journal is told: its answer may be lost, and then nothing would say again that a session waits.
         self._merged = max(self._merged, ts)
         self._merged_at = self._merged_at or time.monotonic()
+        self._journal.mark_merged(session)
         return BarsAppended(session=session["session"][0], symbols=tuple(session["symbol"]), version=str(version))
 
     def _note_correction(self, session: pl.DataFrame) -> None:

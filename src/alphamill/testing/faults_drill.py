@@ -3,7 +3,7 @@
 import copy
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -33,7 +33,7 @@ from alphamill.testing.notifier import InMemoryNotifier
 
 MAX_STARTS: Final = 50
 #: So does a request.
-MAX_TRIES: Final = 10
+MAX_TRIES: Final = 3
 
 
 class Storage(Protocol):
@@ -244,9 +244,10 @@ class Drill:
 
     def _send_target(self, index: int, weights: Mapping[str, float]) -> None:
         """Until it is taken; a person who gets no answer sends it again."""
-        for _ in range(MAX_TRIES):
-            if self._guarded(lambda: self.live.update_target(self.script.spec.name, weights)):
-                break
+        for attempt in range(MAX_TRIES):
+            with self._calm() if attempt else nullcontext():
+                if self._guarded(lambda: self.live.update_target(self.script.spec.name, weights)):
+                    break
             self.repeated_target = index
             self.settle_down()
         else:

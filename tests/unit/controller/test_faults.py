@@ -434,3 +434,22 @@ def test_a_late_split_or_dividend_is_applied_though_the_process_died_after_stori
     assert (after.cash_usd > before.cash_usd) == (ratio == 1.0)
     assert (before.awaited, after.awaited) == (("SYN000",), ())
     assert reconcile(after, system.broker) == []
+
+
+def test_a_session_is_processed_though_the_journals_answer_to_its_merge_was_lost(
+    system, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_merged = system.journal.mark_merged
+
+    def answer_lost(bars: pl.DataFrame) -> None:
+        mark_merged(bars)
+        raise StoreUnavailable("the answer was lost.")
+
+    system.post(system.ahead[0])
+    with monkeypatch.context() as broken:
+        broken.setattr(system.journal, "mark_merged", answer_lost)
+        with pytest.raises(StoreUnavailable):
+            system.live.close_sessions()
+    assert system.live.close_sessions() == []
+    assert system.live.behind_secs > 0  # so the engine's next tick processes it, though no event came
+    assert [d.decided_at for d in system.live.process()] == [system.ahead[0]["ts"][0]]
