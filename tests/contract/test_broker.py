@@ -225,6 +225,18 @@ def test_recovery_keeps_the_past_when_costs_and_cash_change(tmp_path: Path) -> N
         assert changed.cash_usd("demo") == first.cash_usd("demo") == 99_000
 
 
+def test_recovery_keeps_the_fractions_that_a_split_left_when_the_step_changes(tmp_path: Path) -> None:
+    with ExitStack() as stores:
+        first = sql_broker(tmp_path, stores, FREE.model_copy(update={"share_step": Decimal("0.1")}))
+        first.submit(market_order("A", 5))
+        first.on_bars(session_bars(1, {"A": 100.0}))
+        first.on_bars(session_bars(2, {"A": 200.0}, split_factors={"A": 2.0}))
+        assert first.positions("demo") == [Position("A", Decimal("2.5"), Decimal(200))]
+        whole = sql_broker(tmp_path, stores)
+        assert whole.positions("demo") == first.positions("demo")
+        assert whole.cash_usd("demo") == first.cash_usd("demo")
+
+
 def test_second_process_on_the_same_books_is_refused(tmp_path: Path) -> None:
     with ExitStack() as stores:
         first, second = sql_broker(tmp_path, stores), sql_broker(tmp_path, stores)

@@ -106,9 +106,14 @@ def orders_table(orders: "Sequence[Order]", *, why: bool) -> "Table":
         # Half an id is of no use to `alphamill explain`.
         table.add_column(name, no_wrap=name != "why", min_width=10 if name == "decided" else None)
     for o in orders:
-        what = f"{o.side.value} {o.quantity:f} {o.symbol}"
-        table.add_row(f"{o.decided_at:%Y-%m-%d}", o.id, what, o.status.value, *((o.reason,) if why else ()))
+        table.add_row(f"{o.decided_at:%Y-%m-%d}", o.id, _what(o), o.status.value, *((o.reason,) if why else ()))
     return table
+
+
+def _what(order: "Order") -> str:
+    """What is traded, and how much of it has filled where that is a part."""
+    part = f" ({order.filled_quantity:f} filled)" if 0 < order.filled_quantity < order.quantity else ""
+    return f"{order.side.value} {order.quantity:f} {order.symbol}{part}"
 
 
 def _word(state: "TradingState") -> str:
@@ -129,8 +134,7 @@ def record_table(record: "PortfolioRecord", spec: "PortfolioSpec | None" = None)
         "cash": f"{record.cash_usd:,.2f} USD",
         "drawdown": f"{drawdown_pct:.2f} % from {record.peak_nav_usd:,.2f}",
         "positions": "\n".join(held) or "none",
-        "open orders": "\n".join(f"{o.side.value} {o.quantity:f} {o.symbol}  {o.id}" for o in record.open_orders)
-        or "none",
+        "open orders": "\n".join(f"{_what(o)}  {o.id}" for o in record.open_orders) or "none",
         "last decision": str(record.last_decision_at or "never"),
         "last settled": str(record.last_settled_at or "never"),
         "model": record.model_version or "none",

@@ -211,7 +211,8 @@ class PortfolioController:
     ) -> PortfolioRecord:
         nav = NavPoint(market.ts, account.nav(market.prices), account.cash_usd)
         positions = tuple(account.marked(market.prices).positions.values())
-        awaited = tuple(sorted(market.missing & account.positions.keys()))
+        concerned = {*account.positions, *(order.symbol for order in record.open_orders)}
+        awaited = tuple(sorted(market.missing & concerned))
         self._ledger.settle(
             Settlement(record.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav, awaited)
         )

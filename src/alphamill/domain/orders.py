@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from alphamill.domain.money import round_cash
+
 
 class Side(StrEnum):
     BUY = "buy"
@@ -79,8 +81,8 @@ class Fill:
 
     @property
     def cash_usd(self) -> Decimal:
-        """Change of cash: negative for a buy."""
-        return -self.side.sign * self.quantity * self.price - self.commission_usd
+        """Change of cash, in the step of money: negative for a buy. A fraction of a share may be worth less than it."""
+        return round_cash(-self.side.sign * self.quantity * self.price - self.commission_usd)
 
 
 @dataclass(frozen=True, slots=True)

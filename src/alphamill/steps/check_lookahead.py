@@ -6,6 +6,7 @@ from collections.abc import Callable
 import polars as pl
 
 from alphamill.bootstrap import market_feed, model_features
+from alphamill.domain.costs import costs_of
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.lookahead import Finding, Probe, check_fills, check_probe, cut_points
 from alphamill.ingestion import normalise
@@ -67,5 +68,5 @@ def check_lookahead(
     probe("fits", fits.cuts, Probe("fit", fits))
     decisions = Decisions(spec, names, full=bars)
     probe("decisions", moments, Probe("decision", decisions))
-    found.extend(check_fills(decisions.orders, decisions.fills, bars, spec.broker.slippage_bps))
+    found.extend(check_fills(decisions.orders, decisions.fills, bars, costs_of(spec.broker)[1]))
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from alphamill.domain.costs import costs_of
 from alphamill.domain.portfolios import PortfolioSpec, Universe
 from alphamill.evaluation.backtest import BacktestParts
 from alphamill.evaluation.lookahead import Finding, Probe, check_fills, check_probe, check_purge, cut_points
@@ -88,4 +89,4 @@ def _fills(bars: pl.DataFrame, wire: Callable[[BacktestParts], BacktestParts]) -
     decisions = Decisions(spec, MODEL_FEATURES, bars, wire)
     closes: list[dt.datetime] = bars["ts"].unique().sort().to_list()
     decisions(bars, closes[-10])
-    return check_fills(decisions.orders, decisions.fills, bars, spec.broker.slippage_bps)
+    return check_fills(decisions.orders, decisions.fills, bars, costs_of(spec.broker)[1])

@@ -8,12 +8,13 @@ import pytest
 
 from alphamill.bootstrap import backtest_parts
 from alphamill.domain.decisions import TradingState
-from alphamill.domain.orders import OrderStatus
+from alphamill.domain.orders import OrderStatus, Side
 from alphamill.domain.portfolios import BrokerRef, RiskLimits, Schedule
 from alphamill.evaluation.backtest import run_backtest
 from alphamill.evaluation.parity import Traded, parity
 from alphamill.execution import reconcile
 from alphamill.features import MODEL_FEATURES, compute
+from alphamill.testing.script import Bar, Played, Script, play
 
 #: About 200 shares a session; the first orders want 300 to 900.
 CAPPED = BrokerRef(max_participation_pct=0.01)
@@ -189,6 +190,79 @@ def test_a_halt_between_matching_a_split_and_settling_it_loses_no_fill(
     system.live.process()
     assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.CANCELLED}
     require_books_agree(system)
+
+
+def test_a_split_that_comes_with_a_late_bar_restates_a_remainder_that_waits(
+    system_with, market: pl.DataFrame, ahead
+) -> None:
+    day = ahead[FIRST + 2]["session"][0]
+    bars = splitting(market, "SYN000", day, 0.5).filter(pl.col("session") >= ahead[0]["session"][0])
+    coming = bars.sort("ts", "symbol").partition_by("ts", maintain_order=True)
+    system = system_with(coming, broker=CAPPED, schedule=EVERY_FOURTH)
+    run(system, FIRST + 1)
+    (before,) = [o for o in orders_decided_at(system, FIRST) if o.symbol == "SYN000"]
+    for session in coming[FIRST + 2 : FIRST + 4]:
+        system.post(session.filter(pl.col("symbol") != "SYN000"))
+    system.live.close_sessions()
+    system.live.process()
+    assert [o for o in orders_decided_at(system, FIRST) if o.symbol == "SYN000"] == [before]
+    for session in coming[FIRST + 2 : FIRST + 4]:
+        system.run(session.filter(pl.col("symbol") == "SYN000"))
+    (after,) = [o for o in orders_decided_at(system, FIRST) if o.symbol == "SYN000"]
+    parts = [fill.quantity for fill in system.ledger.fills("demo") if fill.order_id == after.id]
+    assert len(parts) == 3
+    assert after.quantity == 2 * before.quantity
+    assert after.filled_quantity == 2 * parts[0] + parts[1] + parts[2]
+    require_books_agree(system)
+
+
+#: 10 % of the volume trades; only exit rules act, at bar 9 the schedule decides again.
+SLOW = {"broker": {"max_participation_pct": 10}, "risk": {"stop_loss_pct": 20}, "every_bars": 10}
+
+
+def by_hand(played: Played) -> list[tuple[int, Side, Decimal, Decimal]]:
+    return [(played.bar_of(fill), fill.side, fill.quantity, fill.price) for fill in played.fills]
+
+
+def test_an_exit_ends_the_remainder_of_its_symbol_and_sells_what_is_held() -> None:
+    """40 % of 100,000 at 100 are 400 shares, 100 of them trade in bar 2. Its close of 79 is beyond the stop."""
+    bars = [Bar(100, 100), Bar(100, 100), Bar(100, 79, volume=1000), Bar(75, 76, volume=1000), Bar(77, 77)]
+    played = play(Script({"A": bars}, {1: {"A": 0.4}}, **SLOW))
+    assert by_hand(played) == [(2, Side.BUY, 100, 100), (3, Side.SELL, 100, 75)]
+    assert [(o.side, o.status, o.filled_quantity) for o in played.orders] == [
+        (Side.BUY, OrderStatus.CANCELLED, 100),
+        (Side.SELL, OrderStatus.FILLED, 100),
+    ]
+    assert played.nav_usd[-1] == 100_000 - 100 * 25
+
+
+def test_an_exit_that_fills_in_parts_never_sells_more_than_is_held() -> None:
+    """400 are bought in bar 2. The stop trips at 79 and again at 78; at 81 it does not, and the remainder goes on."""
+    bars = [
+        Bar(100, 100),
+        Bar(100, 100),
+        Bar(100, 100),
+        Bar(95, 79),
+        Bar(75, 78, volume=1500),  # 150 of 400 sold; tripped again: the rest is replaced by an order of 250
+        Bar(77, 81, volume=1500),  # 150 of 250 sold; not tripped: 100 are carried over
+        Bar(82, 82, volume=1500),  # the last 100
+        Bar(83, 83),
+    ]
+    played = play(Script({"A": bars}, {1: {"A": 0.4}}, **SLOW))
+    assert by_hand(played) == [
+        (2, Side.BUY, 400, 100),
+        (4, Side.SELL, 150, 75),
+        (5, Side.SELL, 150, 77),
+        (6, Side.SELL, 100, 82),
+    ]
+    assert [(o.quantity, o.status, o.filled_quantity) for o in played.orders] == [
+        (400, OrderStatus.FILLED, 400),
+        (400, OrderStatus.CANCELLED, 150),
+        (250, OrderStatus.FILLED, 250),
+    ]
+    # 100,000 - 40,000 + 150 * 75 + 150 * 77 + 100 * 82
+    assert played.nav_usd[-1] == 91_000
+    assert played.record.positions == {}
 
 
 def _fail(*args: object) -> None:

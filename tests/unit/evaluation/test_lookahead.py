@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from alphamill.domain.costs import Slippage
 from alphamill.domain.orders import Fill, Order, Side
 from alphamill.errors import DataUnfit
 from alphamill.evaluation.lookahead import (
@@ -163,18 +164,25 @@ def order_and_fill(bars: pl.DataFrame) -> tuple[Order, Fill]:
 
 def test_fill_at_the_next_open_within_slippage_passes(bars: pl.DataFrame) -> None:
     order, fill = order_and_fill(bars)
-    assert all(finding.holds for finding in check_fills([order], [fill], bars, 2.0))
+    assert all(finding.holds for finding in check_fills([order], [fill], bars, Slippage(bps=2)))
+
+
+def test_fixed_slippage_is_allowed_for(bars: pl.DataFrame) -> None:
+    order, fill = order_and_fill(bars)
+    dearer = [replace(fill, price=fill.price + fill.side.sign * Decimal("0.40"))]
+    assert [f.holds for f in check_fills([order], dearer, bars, Slippage(2, Decimal("0.40")))] == [True, True]
+    assert [f.holds for f in check_fills([order], dearer, bars, Slippage(2, Decimal("0.20")))] == [True, False]
 
 
 def test_fill_within_the_decisions_session_is_caught(bars: pl.DataFrame) -> None:
     order, fill = order_and_fill(bars)
-    after, _ = check_fills([order], [replace(fill, filled_at=order.decided_at)], bars, 2.0)
+    after, _ = check_fills([order], [replace(fill, filled_at=order.decided_at)], bars, Slippage(bps=2))
     assert after.differing == 1
 
 
 def test_the_decisions_own_price_under_a_later_date_is_caught(bars: pl.DataFrame) -> None:
     order, fill = order_and_fill(bars)
-    after, priced = check_fills([order], [replace(fill, price=order.reference_price)], bars, 2.0)
+    after, priced = check_fills([order], [replace(fill, price=order.reference_price)], bars, Slippage(bps=2))
     assert after.holds
     assert priced.differing == 1
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from alphamill.domain.bars import UTC_TS
+from alphamill.domain.costs import Slippage
 from alphamill.domain.orders import Fill, Order
 from alphamill.evaluation.lookahead.cuts import known_at, perturbed_after
 from alphamill.evaluation.lookahead.findings import Finding, Worst, compare, merged
@@ -84,7 +85,7 @@ def check_purge(
 
 
 def check_fills(
-    orders: Iterable[Order], fills: Iterable[Fill], bars: pl.DataFrame, slippage_bps: float
+    orders: Iterable[Order], fills: Iterable[Fill], bars: pl.DataFrame, slippage: Slippage
 ) -> list[Finding]:
     """Every fill lies in a session after its decision, at that session's open within the slippage."""
     sessions = dict(bars.select("ts", "session").unique().iter_rows())
@@ -100,7 +101,7 @@ def check_fills(
             after.append((fill, float((decided[fill.order_id] - day).days), f"decided {decided[fill.order_id]}"))
         price = Decimal(str(opens[fill.symbol, day]))
         # Half a cent of rounding of the fill price on top.
-        allowed = price * Decimal(str(slippage_bps)) / 10_000 + Decimal("0.005")
+        allowed = abs(slippage.fill_price(fill.side, price) - price) + Decimal("0.005")
         if abs(fill.price - price) > allowed:
             priced.append((fill, float(abs(fill.price - price)), f"open {price}"))
     return [_fills("after the decision's bar", count, after), _fills("at the open of its own bar", count, priced)]
