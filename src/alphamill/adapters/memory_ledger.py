@@ -36,8 +36,7 @@ class InMemoryLedger:
     def load(self, spec: PortfolioSpec) -> PortfolioRecord:
         if spec.name not in self._books:
             self._books[spec.name] = _Book(_new_record(spec))
-        book = self._books[spec.name]
-        return replace(book.record, open_orders=tuple(book.open.values()))
+        return self._books[spec.name].record
 
     def commit_decision(self, decision: Decision) -> None:
         check_decision(decision)
@@ -54,13 +53,15 @@ class InMemoryLedger:
         for order in decision.orders:
             book.orders[order.id] = book.open[order.id] = order
             self._decision_of[order.id] = decision.id
-        last = book.record.last_decision_at
+        last, version = book.record.last_decision_at, book.record.model_version
         if last is None or last <= decision.decided_at:
-            version = decision.model_version or book.record.model_version
-            book.record = replace(book.record, last_decision_at=decision.decided_at, model_version=version)
+            last, version = decision.decided_at, decision.model_version or version
+        waiting = tuple(book.open.values()) if decision.orders else book.record.open_orders
+        book.record = replace(book.record, last_decision_at=last, model_version=version, open_orders=waiting)
 
     def settle(self, settlement: Settlement) -> None:
-        check_settlement(settlement)
+        known = self._books.get(settlement.portfolio)
+        check_settlement(settlement, known.record.positions if known else None)
         book = self._book(settlement.portfolio)
         _check_against(book, settlement)
         new = [fill for fill in settlement.fills if fill.id not in book.fills]
@@ -84,6 +85,7 @@ class InMemoryLedger:
             nav_usd=nav_usd,
             peak_nav_usd=max(before.peak_nav_usd, nav_usd),
             last_settled_at=before.last_settled_at if nav is None else nav.at,
+            open_orders=tuple(book.open.values()) if settlement.orders else before.open_orders,
             last_fill_id=new[-1].id if new else before.last_fill_id,
             awaited=before.awaited if nav is None else settlement.awaited,
         )

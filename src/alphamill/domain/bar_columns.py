@@ -14,6 +14,7 @@ Floats = npt.NDArray[np.float64]
 Micros = npt.NDArray[np.int64]
 
 _VOLUME: Final = BAR_VALUES.index("volume")
+_FLOAT: Final = pl.Float64()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +39,26 @@ def checked_columns(bars: pl.DataFrame) -> BarColumns:
     InvalidBar
         A column is missing, a key is null, or a value is null, NaN, infinite or out of range.
     """
-    missing = [name for name in ("symbol", "ts", *BAR_VALUES) if name not in bars.columns]
+    columns = {column.name: column for column in bars.get_columns()}
+    missing = [name for name in ("symbol", "ts", *BAR_VALUES) if name not in columns]
     if missing:
         raise InvalidBar(f"bars lack the columns {missing}.", field=missing[0], remedy="Give all of BAR_SCHEMA.")
-    symbols, stamps = bars["symbol"], bars["ts"]
+    symbols, stamps = columns["symbol"], columns["ts"]
     if symbols.null_count() or stamps.null_count():
         raise InvalidBar("a bar has no symbol or no ts.", field="ts", remedy="Quarantine it in validation.")
     # A null becomes NaN, which is refused below.
-    values = np.stack([bars[name].cast(pl.Float64).to_numpy() for name in BAR_VALUES])
-    good = np.isfinite(values) & (values > 0)
-    good[_VOLUME] = np.isfinite(values[_VOLUME]) & (values[_VOLUME] >= 0)
+    values = np.empty((len(BAR_VALUES), bars.height))
+    for out, name in zip(values, BAR_VALUES, strict=True):
+        column = columns[name]
+        out[:] = (column if column.dtype == _FLOAT else column.cast(_FLOAT)).to_numpy()
+    good = (values > 0) & (values < np.inf)
+    good[_VOLUME] |= values[_VOLUME] == 0
     if not good.all():
         row = int(np.flatnonzero(~good.all(axis=0))[0])
-        column = int(np.flatnonzero(~good[:, row])[0])
+        bad = int(np.flatnonzero(~good[:, row])[0])
         raise InvalidBar(
-            f"{BAR_VALUES[column]} of {symbols[row]} at {stamps[row]} is {values[column, row]}.",
-            field=BAR_VALUES[column],
+            f"{BAR_VALUES[bad]} of {symbols[row]} at {stamps[row]} is {values[bad, row]}.",
+            field=BAR_VALUES[bad],
             remedy="Prices and factors are finite and > 0, volume is finite and >= 0; quarantine the bar.",
         )
     ts = (stamps if stamps.dtype == UTC_TS else stamps.dt.cast_time_unit("us")).cast(pl.Int64).to_numpy()

@@ -2,13 +2,13 @@
 
 import datetime as dt
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from alphamill.domain.decimal_column import DecimalColumn
 from alphamill.domain.decisions import Decision
 from alphamill.domain.ledger import Settlement
-from alphamill.domain.orders import Order, OrderStatus
+from alphamill.domain.orders import Order, OrderStatus, Position
 from alphamill.errors import InvalidInput
 
 
@@ -41,8 +41,11 @@ def check_decision(decision: Decision) -> None:
         raise InvalidInput(f"decision {decision.id} holds one order id twice.", field="orders")
 
 
-def check_settlement(settlement: Settlement) -> None:
-    """Refuse a settlement with a value that is not finite, a naive datetime or a symbol held twice (`InvalidInput`)."""
+def check_settlement(settlement: Settlement, checked: Mapping[str, Position] | None = None) -> None:
+    """Refuse a settlement with a value that is not finite, a naive datetime or a symbol held twice (`InvalidInput`).
+
+    `checked` are positions that passed before; of these, the same objects are not looked at again.
+    """
     require_zone("at", settlement.at)
     _require_money("cash_usd", (settlement.cash_usd,))
     for order in settlement.orders:
@@ -50,7 +53,10 @@ def check_settlement(settlement: Settlement) -> None:
     for fill in settlement.fills:
         require_zone(f"fills.{fill.id}.filled_at", fill.filled_at)
         _require_money(f"fills.{fill.id}", (fill.quantity, fill.price, fill.commission_usd))
+    passed = checked or {}
     for position in settlement.positions:
+        if passed.get(position.symbol) is position:
+            continue
         best = () if position.extreme_price is None else (position.extreme_price,)
         numbers = (position.quantity, position.average_price, *best)
         if not all(map(_is_money, numbers)):

@@ -86,9 +86,9 @@ def run_backtest(
         No bars before `start` or none from it on.
     """
     symbols = list(spec.universe.symbols)
-    bars = bars.filter(pl.col("symbol").is_in(symbols)).sort("ts", "symbol")
-    known = bars.filter(pl.col("session") < start)
-    ahead = bars.filter(pl.col("session").is_between(start, until or dt.date.max))
+    bars = bars.filter(pl.col("symbol").is_in(symbols))
+    known = bars.filter(pl.col("session") < start).sort("symbol", "ts")
+    ahead = bars.filter(pl.col("session").is_between(start, until or dt.date.max)).sort("ts", "symbol")
     if known.is_empty() or ahead.is_empty():
         raise DataUnfit(
             f"{known.height} bars before {start} and {ahead.height} from it on.", remedy="Choose another period."

@@ -103,6 +103,8 @@ def split_order(order: Order, split_factor: float | Decimal, share_step: Decimal
     Id and reference price stay: they say what was decided, and at which raw close. When nothing is left to fill, it is
     CANCELLED.
     """
+    if split_factor == 1:
+        return order
     ratio = share_ratio(split_factor)
     if ratio == 1:
         return order
