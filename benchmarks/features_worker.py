@@ -16,7 +16,7 @@ def contestants(folder: Path) -> dict[str, Callable[[], Any]]:
     from alphamill.adapters.delta import DeltaBarStore, read_frame, write_frame, write_parts
     from alphamill.features.files import compute_file
     from alphamill.features.table import compute, compute_in_parts, schema
-    from benchmarks import features_peers as peers
+    from benchmarks.peers import features as peers
 
     bars, small, target = folder / "bars.parquet", folder / "small.parquet", folder / f"out-{os.getpid()}.parquet"
     loaded = pl.read_parquet(bars)
@@ -61,8 +61,8 @@ def check(small: Path, target: Path, read_frame: Callable[..., Any]) -> str:
     import polars as pl
 
     from alphamill.features.files import compute_file
-    from benchmarks import features_peers as peers
     from benchmarks.measure import same
+    from benchmarks.peers import features as peers
 
     compute_file(small, target, peers.NAMES)
     ours = pl.read_parquet(target)

@@ -1,21 +1,16 @@
-"""A forecaster as a KServe model: v2 inference over REST JSON, REST binary and gRPC."""
+"""A forecaster as a KServe model: v2 inference over gRPC. REST questions are answered in `rest`."""
 
 import uuid
 from typing import Any
 
-import numpy as np
-from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model
+from kserve import InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InferenceError, InvalidInput
 
+from alphamill import errors
 from alphamill.adapters.onnx import OnnxForecaster
 from alphamill.domain.signature import FloatMatrix
-from alphamill.errors import AlphamillError
 from serving.forecaster.answers import answer, warm_up
-
-INPUT = "features"
-OUTPUTS = ("mean", "std")
-#: Parameter of the input tensor: the sender's column names, comma separated. Checked when it is sent.
-COLUMNS = "columns"
+from serving.forecaster.protocol import INPUT, OUTPUTS, check_finite, check_layout, expected
 
 
 class ForecasterModel(Model):  # type: ignore[misc]
@@ -43,58 +38,42 @@ class ForecasterModel(Model):  # type: ignore[misc]
     def get_output_types(self) -> list[dict[str, Any]]:
         return [{"name": name, "datatype": "FP32", "shape": [-1]} for name in OUTPUTS]
 
+    def answer(self, matrix: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
+        """Mean and std [n] of checked rows; raises `ForecasterUnavailable` rather than give what is not finite."""
+        return answer(self._forecaster, matrix)
+
     def predict(self, payload: Any, headers: dict[str, str] | None = None) -> InferResponse:
+        """The answer to a gRPC question."""
         if not isinstance(payload, InferRequest):
             raise InvalidInput(f"Only the v2 protocol is served: POST /v2/models/{self.name}/infer.")
-        answers = self._answer(self._matrix(payload))
+        try:
+            answers = self.answer(self._matrix(payload))
+        except errors.InvalidInput as error:
+            raise InvalidInput(error.message) from error
+        except errors.AlphamillError as error:
+            raise InferenceError(str(error)) from error
+        outputs = []
+        for name, values in zip(OUTPUTS, answers, strict=True):
+            output = InferOutput(name=name, shape=list(values.shape), datatype="FP32")
+            # As bytes at once: KServe asks an array of several numbers whether it is true.
+            output.set_data_from_numpy(values, binary_data=True)
+            outputs.append(output)
         return InferResponse(
             response_id=payload.id or uuid.uuid4().hex,
             model_name=self.name,
             model_version=self.signature.version,
-            infer_outputs=[
-                InferOutput(name=name, shape=list(values.shape), datatype="FP32", data=values)
-                for name, values in zip(OUTPUTS, answers, strict=True)
-            ],
-            use_binary_outputs=payload.use_binary_outputs,
-            requested_outputs=payload.request_outputs,
+            infer_outputs=outputs,
         )
 
-    def _answer(self, matrix: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
-        try:
-            return answer(self._forecaster, matrix)
-        except AlphamillError as error:
-            raise InferenceError(str(error)) from error
-
     def _matrix(self, request: InferRequest) -> FloatMatrix:
-        if [tensor.name for tensor in request.inputs] != [INPUT]:
-            raise self._invalid(f"inputs are {[tensor.name for tensor in request.inputs]}")
+        names = [tensor.name for tensor in request.inputs]
+        if names != [INPUT]:
+            raise expected(self.signature, f"inputs are {names}")
         tensor = request.inputs[0]
-        self._check_layout(tensor)
+        check_layout(self.signature, tensor.datatype, tensor.shape, tensor.parameters or {})
         try:
             matrix: FloatMatrix = tensor.as_numpy()
         except (TypeError, ValueError) as error:
-            raise self._invalid(f"the data is not {tensor.shape} numbers ({error})") from error
-        if not np.isfinite(matrix).all():
-            row, column = np.argwhere(~np.isfinite(matrix))[0]
-            raise self._invalid(
-                f"{self.signature.features[column]} in row {row} is {matrix[row, column]}, not a finite number"
-            )
+            raise expected(self.signature, f"the data is not {tensor.shape} numbers ({error})") from error
+        check_finite(self.signature, matrix)
         return matrix
-
-    def _check_layout(self, tensor: InferInput) -> None:
-        width = len(self.signature.features)
-        if tensor.datatype != "FP32":
-            raise self._invalid(f"the datatype is {tensor.datatype}")
-        shape = tensor.shape
-        if len(shape) != 2 or shape[1] != width or not isinstance(shape[0], int) or shape[0] < 1:
-            raise self._invalid(f"the shape is {shape}")
-        columns = (tensor.parameters or {}).get(COLUMNS)
-        if columns is not None and columns != ",".join(self.signature.features):
-            raise self._invalid(f"the columns are {columns}")
-
-    def _invalid(self, what: str) -> InvalidInput:
-        names = ", ".join(self.signature.features)
-        return InvalidInput(
-            f"{what}. {self.signature.name} {self.signature.version} expects one input '{INPUT}', FP32, shape "
-            f"[n, {len(self.signature.features)}], n > 0, finite, columns in this order: {names}."
-        )

@@ -98,6 +98,7 @@ def test_binary_question_is_answered_in_binary(rest: httpx.Client) -> None:
         ({"datatype": "NONSENSE"}, "datatype is NONSENSE"),
         ({"name": "prices"}, "inputs are .'prices'."),
         ({"data": [0.1, "x", 0.3]}, "not .1, 3. numbers"),
+        ({"data": [0.1, "0.2", 0.3]}, "not .1, 3. numbers"),
         ({"data": [0.1, None, 0.3]}, "rsi_14 in row 0 is nan|numbers"),
         ({"data": [0.1, 1e300, 0.3]}, "rsi_14 in row 0 is inf"),
         ({"parameters": {"columns": "rsi_14,ret_1,vol_21"}}, "columns are rsi_14,ret_1,vol_21"),
@@ -118,6 +119,32 @@ def test_number_that_is_not_finite_is_refused_by_name(rest: httpx.Client, value:
     answer = infer_binary(rest, binary_head([1, 3], 12), row.tobytes())
     assert answer.status_code == 400
     assert "vol_21 in row 0" in answer.json()["error"]
+
+
+def test_each_output_can_be_asked_for_in_its_own_form(rest: httpx.Client) -> None:
+    wanted = [{"name": "std"}, {"name": "mean", "parameters": {"binary_data": True}}]
+    answer = infer(rest, tensor(), outputs=wanted)
+    head = json.loads(answer.content[: int(answer.headers["Inference-Header-Content-Length"])])
+    assert head["outputs"][0] == {"name": "std", "shape": [1], "datatype": "FP32", "data": [pytest.approx(0.02)]}
+    assert head["outputs"][1]["parameters"] == {"binary_data_size": 4}
+    assert np.frombuffer(answer.content[-4:], dtype="<f4") == pytest.approx([0.14])
+
+
+def test_an_output_that_does_not_exist_is_refused(rest: httpx.Client) -> None:
+    answer = infer(rest, tensor(), outputs=[{"name": "median"}])
+    assert (answer.status_code, "mean, std" in answer.json()["error"]) == (400, True)
+
+
+def test_answers_are_counted_in_the_servers_metrics(rest: httpx.Client) -> None:
+    def count() -> float:
+        found = re.search(
+            r'^request_predict_seconds_count{model_name="forecaster"} (\S+)', rest.get("/metrics").text, re.M
+        )
+        return float(found[1]) if found else 0.0
+
+    before = count()
+    infer(rest, tensor())
+    assert count() == before + 1
 
 
 def test_more_inputs_than_one_are_refused(rest: httpx.Client) -> None:
@@ -165,6 +192,10 @@ def test_grpc_answers_and_refuses_as_rest_does(forecaster_ports: tuple[int, int]
         )
         answer = stub.ModelInfer(question, timeout=20)
         assert np.frombuffer(answer.raw_output_contents[0], dtype="<f4") == pytest.approx([0.14])
+        question.inputs[0].shape[0] = 2
+        question.raw_input_contents[0] *= 2
+        answer = stub.ModelInfer(question, timeout=20)
+        assert np.frombuffer(answer.raw_output_contents[0], dtype="<f4") == pytest.approx([0.14, 0.14])
         question.inputs[0].shape[1] = 2
         with pytest.raises(grpc.RpcError) as refused:
             stub.ModelInfer(question, timeout=20)

@@ -33,27 +33,31 @@ def feature_matrix(signature: ModelSignature, snapshots: Sequence[FeatureSnapsho
         A snapshot lacks a feature, or a value is NaN or infinite (also: too large for float32).
     """
     names = signature.features
-    matrix = np.empty((len(snapshots), len(names)), dtype=np.float64)
-    for row, snapshot in enumerate(snapshots):
-        try:
-            matrix[row] = [snapshot.values[name] for name in names]
-        except KeyError as error:
-            missing = [name for name in names if name not in snapshot.values]
-            raise InvalidFeatures(
-                f"{snapshot.symbol} at {snapshot.ts.isoformat()} lacks {', '.join(missing)}.",
-                field="features",
-                remedy=f"{signature.name} expects, in order: {', '.join(names)}.",
-            ) from error
+    try:
+        values = [snapshot.values[name] for snapshot in snapshots for name in names]
+    except KeyError as error:
+        raise _lacking(signature, snapshots) from error
     with np.errstate(over="ignore"):
-        inputs = matrix.astype(np.float32)
+        inputs = np.array(values, dtype=np.float64).reshape(len(snapshots), len(names)).astype(np.float32)
     _refuse_non_finite(signature, snapshots, inputs)
     return inputs
 
 
+def _lacking(signature: ModelSignature, snapshots: Sequence[FeatureSnapshot]) -> InvalidFeatures:
+    snapshot = next(s for s in snapshots if not set(signature.features) <= set(s.values))
+    missing = [name for name in signature.features if name not in snapshot.values]
+    return InvalidFeatures(
+        f"{snapshot.symbol} at {snapshot.ts.isoformat()} lacks {', '.join(missing)}.",
+        field="features",
+        remedy=f"{signature.name} expects, in order: {', '.join(signature.features)}.",
+    )
+
+
 def _refuse_non_finite(signature: ModelSignature, snapshots: Sequence[FeatureSnapshot], inputs: FloatMatrix) -> None:
-    bad = np.argwhere(~np.isfinite(inputs))
-    if not len(bad):
+    finite = np.isfinite(inputs)
+    if finite.all():
         return
+    bad = np.argwhere(~finite)
     snapshot, name = snapshots[bad[0][0]], signature.features[bad[0][1]]
     raise InvalidFeatures(
         f"{name} of {snapshot.symbol} at {snapshot.ts.isoformat()} is {snapshot.values[name]}, not a finite float32.",
@@ -97,6 +101,6 @@ def to_forecasts(
             remedy="Roll back to the previous version.",
         )
     return [
-        Forecast(snapshot.symbol, snapshot.ts, mean=float(m), std=float(s), model_version=signature.version)
-        for snapshot, m, s in zip(snapshots, mean, std, strict=True)
+        Forecast(snapshot.symbol, snapshot.ts, mean=m, std=s, model_version=signature.version)
+        for snapshot, m, s in zip(snapshots, mean.tolist(), std.tolist(), strict=True)
     ]
