@@ -145,10 +145,10 @@ class DeltaBarStore:
 
     def _known(self, table: "DeltaTable", rows: pl.DataFrame) -> pl.DataFrame:
         """The table's rows within the range of `rows`."""
-        in_range = pl.col("ts").is_between(rows["ts"].min(), rows["ts"].max())
+        first, last = rows["ts"].min(), rows["ts"].max()
         if self._tail is not None and self._tail.covers(int(table.version()), rows["session"].min()):  # type: ignore[arg-type]
-            return self._tail.rows.filter(in_range)
-        return pl.scan_delta(table).filter(in_range).select(*BAR_KEY, *BAR_VALUES).collect()
+            return self._tail.known(first, last)  # type: ignore[arg-type]
+        return pl.scan_delta(table).filter(pl.col("ts").is_between(first, last)).select(*BAR_KEY, *BAR_VALUES).collect()
 
 
 def _changes(known: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:

@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -12,8 +12,9 @@ from alphamill.domain.bars import empty_bars
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-#: Sessions that are kept: a few to read again, few enough to copy at every append.
+#: Sessions that are kept when old ones are dropped, which happens when there are so many times the newest rows.
 _KEPT: Final = 4
+_MANY: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,20 @@ class Tail:
         """Whether it holds all rows of `version` from the session `start` on."""
         return version == self.version and start is not None and start >= self.since
 
-    def grown(self, version: int, new: pl.DataFrame) -> Self | "Tail":
+    def known(self, first: dt.datetime, last: dt.datetime) -> pl.DataFrame:
+        """Rows with `ts` in [first, last]."""
+        if self.rows.is_empty() or first > self.rows["ts"].max():  # type: ignore[operator]
+            return self.rows.clear()
+        return self.rows.filter(pl.col("ts").is_between(first, last))
+
+    def grown(self, version: int, new: pl.DataFrame) -> "Tail":
         """The tail after rows of new keys were appended."""
         rows = pl.concat([self.rows, new.filter(pl.col("session") >= self.since)])
-        sessions = rows["session"].unique().sort()
-        if len(sessions) <= 2 * _KEPT:
-            return Tail(version, self.since, rows)
-        since = sessions[-_KEPT]
-        return Tail(version, since, rows.filter(pl.col("session") >= since))
+        since = self.since
+        if rows.height > _MANY * max(new.height, 1):
+            since = rows["session"].unique().sort()[-_KEPT:][0]
+            rows = rows.filter(pl.col("session") >= since)
+        return Tail(version, since, rows)
 
 
 def is_newest(uri: str, version: int) -> bool:

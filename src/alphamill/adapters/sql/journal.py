@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, te
 from alphamill.adapters.sql.engine import Database
 from alphamill.adapters.sql.schema import ensure_schema
 from alphamill.adapters.sql.tables import bar_journal as journal
-from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, empty_bars
 from alphamill.domain.journal_rules import check_bars
 from alphamill.errors import InvalidInput
 
@@ -41,8 +41,9 @@ class SqlBarJournal:
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         ensure_schema(self._database)
-        # What was pending last: those are marked by their numbers, without reading them again.
+        # What was pending last, all writes and the newest ones: they are marked without reading them again.
         self._seen = pl.DataFrame(schema={**_SEQ, **BAR_SCHEMA})
+        self._newest = empty_bars()
 
     def close(self) -> None:
         self._database.close()
@@ -60,13 +61,17 @@ class SqlBarJournal:
         """Bars not yet merged, `BAR_SCHEMA`, newest write per key, sorted by (ts, symbol)."""
         with self._database.read() as connection:
             rows = _pending(connection)
-        self._seen = rows
-        return rows.unique(BAR_KEY, keep="last", maintain_order=True).drop("seq").sort("ts", "symbol")
+        newest = (
+            rows.lazy().unique(BAR_KEY, keep="last", maintain_order=True).drop("seq").sort("ts", "symbol").collect()
+        )
+        self._seen, self._newest = rows, newest
+        return newest
 
     def mark_merged(self, bars: pl.DataFrame) -> None:
         """Mark these very bars and what they replaced; a correction written since stays pending."""
         check_bars(bars)
-        written = _written(self._seen, bars)
+        seen, newest = self._seen, self._newest
+        written = _runs(seen["seq"]) if bars.equals(newest) else _written(seen, bars)
         with self._database.write() as connection:
             if written is None:
                 written = _written(_pending(connection), bars, known=True)
@@ -98,6 +103,11 @@ def _written(pending: pl.DataFrame, bars: pl.DataFrame, *, known: bool = False) 
     found = pending.join(bars.select(columns), on=columns, how="semi").group_by(BAR_KEY).agg(up_to=pl.col("seq").max())
     if found.height < bars.height and not known:
         return None
-    numbers = pending.join(found, on=BAR_KEY).filter(pl.col("seq") <= pl.col("up_to"))["seq"].sort().to_numpy()
+    return _runs(pending.join(found, on=BAR_KEY).filter(pl.col("seq") <= pl.col("up_to"))["seq"])
+
+
+def _runs(seqs: pl.Series) -> list[dict[str, int]]:
+    """Row numbers as ranges without a gap."""
+    numbers = np.sort(seqs.to_numpy())
     runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1) if numbers.size else []
     return [{"first_seq": int(run[0]), "last_seq": int(run[-1])} for run in runs]
