@@ -14,8 +14,12 @@ from serving.controller.deps import Parts
 from serving.controller.engine import Engine
 
 
-def create_app(settings: Settings, make: Callable[[Settings], ControllerParts] = controller_parts) -> FastAPI:
-    """Build the application; `make` is called when it starts, not before."""
+def create_app(
+    settings: Settings,
+    make: Callable[[Settings], ControllerParts] = controller_parts,
+    started: Callable[[], object] = lambda: None,
+) -> FastAPI:
+    """Build the application; `make` is called when it starts, not before, and `started` once it has recovered."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -33,6 +37,7 @@ def create_app(settings: Settings, make: Callable[[Settings], ControllerParts] =
             metrics=made.metrics,
         )
         await engine.start()
+        started()
         yield
         await engine.stop()
         made.close()

@@ -71,10 +71,13 @@ class Engine:
     async def _tick(self) -> None:
         if not self._bus_started:
             await self._join_bus()
-        for event in await asyncio.to_thread(self._live.close_sessions):
+        events = await asyncio.to_thread(self._live.close_sessions)
+        for event in events:
             await self._publish(event.model_dump(mode="json"))
         if self._live.behind_secs > TICK_SECS:
             await asyncio.to_thread(self._process)
+        elif not events and not self._live.behind_secs:
+            await asyncio.to_thread(self._live.tidy)
 
     async def _publish(self, message: dict[str, Any]) -> None:
         try:

@@ -65,6 +65,10 @@ class BarStore(Protocol):
         """Newest version; -1 while the table does not exist."""
         ...
 
+    def tidy(self) -> None:
+        """Put in order what many appends have left, rows unchanged. Takes its time: call it when nothing waits."""
+        ...
+
 
 class BarJournal(Protocol):
     """Durable landing of accepted bars before they are acknowledged; one commit per batch."""

@@ -108,6 +108,17 @@ def test_a_frame_of_another_schema_is_refused(store: BarStore, market: pl.DataFr
     assert store.version() == -1
 
 
+def test_tidying_changes_no_row(store: BarStore, market: pl.DataFrame) -> None:
+    store.tidy()
+    assert store.version() == -1
+    for session in market.partition_by("session", maintain_order=True):
+        store.append(session)
+    before = store.version()
+    store.tidy()
+    assert store.read().equals(market.sort(BAR_KEY))
+    assert store.read(version=before).equals(market.sort(BAR_KEY))
+
+
 def test_microseconds_do_not_confuse_keys(store: BarStore, market: pl.DataFrame) -> None:
     moment = dt.datetime(2024, 1, 2, 21, 0, 0, 123_456, tzinfo=dt.UTC)
     bar = market.head(1).with_columns(pl.lit(moment).cast(BAR_SCHEMA["ts"]).alias("ts"))

@@ -100,6 +100,7 @@ def test_many_appends_stay_few_files_and_lose_no_row(tmp_path: Path) -> None:
     store.append(pl.concat(sessions[:430]))
     for bars in sessions[430:]:
         store.append(bars)
+        store.tidy()
     assert store.read().equals(market)
     assert store.read(version=0).equals(pl.concat(sessions[:430]).sort(BAR_KEY))
     assert store.version() == 71, "70 appends and one compaction"
@@ -181,7 +182,7 @@ def test_a_part_that_cannot_be_made_commits_nothing_and_keeps_its_error(tmp_path
 
 def test_newest_sessions_are_answered_without_opening_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a store that remembers nothing would answer, also after a correction, a compaction and another writer."""
-    monkeypatch.setattr(delta, "_MAX_FILES", 12)
+    monkeypatch.setattr(delta, "_TOO_MANY_FILES", 12)
     days = by_session(synthetic_market(3, 20, seed=5))
     store = DeltaBarStore(str(tmp_path / "bars"))
     for number, day in enumerate(days):
@@ -192,6 +193,9 @@ def test_newest_sessions_are_answered_without_opening_a_file(tmp_path: Path, mon
         assert store.version() == fresh.version()
         start = days[max(number - 1, 0)]["session"][0]
         assert_frame_equal(store.read(start=start, version=store.version()), fresh.read(start=start))
+    monkeypatch.setattr(delta, "_MAX_FILES", 4)
+    store.tidy()
+    assert_frame_equal(store.read(), DeltaBarStore(store.uri).read())
     for file in (tmp_path / "bars").glob("*.parquet"):
         file.unlink()
     assert store.read(start=days[-2]["session"][0], version=store.version()).height == 6

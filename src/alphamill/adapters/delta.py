@@ -30,15 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["DeltaBarStore", "read_frame", "write_frame", "write_parts"]
 
-#: Each append adds a file and each read opens them all; above this many they are merged into few.
+#: Each append adds a file and each read opens them all; above this many `tidy` makes few of them.
 _MAX_FILES: Final = 64
+#: Above this many nobody tidies, and `append` does.
+_TOO_MANY_FILES: Final = 256
 
 
 class DeltaBarStore:
     """`BarStore` in one Delta table, sorted by (ts, symbol) within each file.
 
     Every commit is a compare-and-swap on the version that was read, so two writers can never both
-    insert one key. Every 64 files the store compacts itself: that is a version of its own, with
+    insert one key. Above 64 files `tidy` compacts the table: that is a version of its own, with
     the same rows. Old versions stay readable as long as nobody vacuums the table.
 
     What it appended last it also remembers, with the version it belongs to: to read the newest sessions of exactly
@@ -116,6 +118,22 @@ class DeltaBarStore:
             table = open_newest(self.uri)
             return -1 if table is None else int(table.version())
 
+    def tidy(self) -> None:
+        """Compact a table of many files, in a fraction of a second as a rule; appends wait for it.
+
+        Raises
+        ------
+        StoreUnavailable
+            The table cannot be read or written.
+        """
+        with self._appending, StoreErrors(self.uri):
+            table = self._newest()
+            if table is None:
+                return
+            if self._tail is None or self._tail.version != table.version():
+                self._tail = Tail.behind(table)
+            self._compact(table, _MAX_FILES)
+
     def _newest(self) -> "DeltaTable | None":
         if self._table is None:
             self._table = open_newest(self.uri)
@@ -138,10 +156,14 @@ class DeltaBarStore:
         else:
             write_rows(table, changed, mode="append")
             self._tail = self._tail and self._tail.grown(int(table.version()), changed)
-        if len(table.file_uris()) > _MAX_FILES and compact(table) and self._tail is not None:
+        self._compact(table, _TOO_MANY_FILES)
+        return int(table.version())
+
+    def _compact(self, table: "DeltaTable", files: int) -> None:
+        """Make few files of more than `files`; another writer who comes between leaves it for the next time."""
+        if len(table.file_uris()) > files and compact(table) and self._tail is not None:
             # The same rows under another number.
             self._tail = replace(self._tail, version=int(table.version()))
-        return int(table.version())
 
     def _known(self, table: "DeltaTable", rows: pl.DataFrame) -> pl.DataFrame:
         """The table's rows within the range of `rows`."""

@@ -53,7 +53,7 @@ class LiveTrading:
         self.universe = self._traded()
         self._grace = dt.timedelta(seconds=max(spec.schedule.grace_secs for spec in self.specs))
         self._cursor = self._merged = dt.datetime.min.replace(tzinfo=dt.UTC)
-        self._stale = False
+        self._stale = self._untidy = False
         self._merged_at: float | None = None
         self._data_version = "bars@none"
 
@@ -120,6 +120,7 @@ class LiveTrading:
             # Noted before the merge: should the journal fail after it, the next round still reloads.
             self._note_correction(session)
         version = self._store.append(session)
+        self._untidy = True
         # Before the journal is told: its answer may be lost, and then nothing would say again that a session waits.
         self._merged = max(self._merged, ts)
         self._merged_at = self._merged_at or time.monotonic()
@@ -167,6 +168,12 @@ class LiveTrading:
             self._cursor = session["ts"][0]
         self._merged_at = None
         return decisions
+
+    def tidy(self) -> None:
+        """Let the bar store put itself in order after merges; to be called when nothing waits."""
+        if self._untidy:
+            self._store.tidy()
+            self._untidy = False
 
     def now(self) -> dt.datetime:
         """What the loop's clock says."""
