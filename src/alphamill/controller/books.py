@@ -1,33 +1,45 @@
 """What a portfolio's record says about its cash, positions and open orders. Asks the broker, changes nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import reduce
 from typing import Final
 
 from alphamill.controller.market import Action
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Fill, Order, OrderStatus
-from alphamill.execution import Account, collect, in_new_shares, reconcile
+from alphamill.execution import Account, collect, in_new_shares, reconcile, split_by_session
 from alphamill.ports import Broker, Ledger
 
 #: Sent or to be sent, and nobody knows yet whether the broker has it.
 UNANSWERED: Final = (OrderStatus.PENDING, OrderStatus.IN_FLIGHT)
 
 
-def after_actions(account: Account, actions: Sequence[Action], share_step: Decimal) -> Account:
-    """The book after splits and dividends, before any fill of their session."""
+def book_of(record: PortfolioRecord, fills: Iterable[Fill] = ()) -> Account:
+    """The book as it was settled, with `fills` of settled sessions that the broker told only now."""
+    return reduce(Account.apply, fills, Account(record.cash_usd, record.positions))
+
+
+def after_actions(
+    account: Account, actions: Sequence[Action], share_step: Decimal, fills: Iterable[Fill] = ()
+) -> Account:
+    """The book after splits and dividends, and after them the `fills` of their session."""
     for a in actions:
         account = account.apply_action(a.symbol, a.price_factor, a.split_factor, a.previous_close, share_step)
-    return account
+    return reduce(Account.apply, fills, account)
 
 
 def collected(
     record: PortfolioRecord, broker: Broker, ledger: Ledger, actions: Sequence[Action], share_step: Decimal
-) -> tuple[list[Order], list[Fill]]:
-    """What the broker did since the ledger last asked, counted in the shares that `actions` left."""
+) -> tuple[list[Order], list[Fill], list[Fill]]:
+    """What the broker did since the ledger last asked, counted in the shares that `actions` left.
+
+    Order states, fills of sessions settled before, and fills of the session that is settled now.
+    """
     known = known_fills(record, ledger)
-    return collect(record, broker, known, splits=_splits(actions), share_step=share_step)
+    orders, fills = collect(record, broker, known, splits=_splits(actions), share_step=share_step)
+    return orders, *split_by_session(record, fills)
 
 
 def restated(record: PortfolioRecord, actions: Sequence[Action], share_step: Decimal) -> list[Order]:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alphamill.controller.books import UNANSWERED, after_actions, collected, forbids, in_doubt, over, restated, unclear
+from alphamill.controller import books
+from alphamill.controller.books import UNANSWERED, forbids, in_doubt, unclear
 from alphamill.controller.decision import decision_of
 from alphamill.controller.delistings import Delistings
 from alphamill.controller.exits import exit_plan, forbidden, not_scheduled, plan_or_exit, tripped
@@ -112,7 +113,7 @@ class PortfolioController:
             record = self._settle(record, market)
         if record.last_decision_at is not None and record.last_decision_at >= market.ts:
             return None
-        record = self._cancel(record, MISSED, over(record, scheduled=not not_scheduled(self.spec, market)))
+        record = self._cancel(record, MISSED, books.over(record, scheduled=not not_scheduled(self.spec, market)))
         decision = self._decide(record, market, late)
         self._ledger.commit_decision(decision)
         if decision.orders:
@@ -196,12 +197,10 @@ class PortfolioController:
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         step = self.spec.broker.share_step
-        orders, fills = collected(record, self._broker, self._ledger, market.actions, step)
-        account, paid = self._delistings.settle(_account(record), self._history, market.ts)
-        account = after_actions(account, market.actions, step)
-        for fill in fills:
-            account = account.apply(fill)
-        record = self._settle_account(record, market, account, orders, fills)
+        orders, early, fills = books.collected(record, self._broker, self._ledger, market.actions, step)
+        account, paid = self._delistings.settle(books.book_of(record, early), self._history, market.ts)
+        account = books.after_actions(account, market.actions, step, fills)
+        record = self._settle_account(record, market, account, orders, (*early, *fills))
         for position in paid:
             self._tell(delisted(self.spec.name, position))
         return record
@@ -224,8 +223,8 @@ class PortfolioController:
         came = set(record.awaited) - market.missing
         if came and record.last_settled_at == market.ts:
             actions = [a for a in market.actions if a.symbol in came]
-            after = after_actions(_account(record), actions, step)
-            self._settle_account(record, market, after, restated(record, actions, step), ())
+            account = books.after_actions(books.book_of(record), actions, step)
+            self._settle_account(record, market, account, books.restated(record, actions, step), ())
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)
@@ -294,7 +293,3 @@ class PortfolioController:
         at = record.last_settled_at or orders[0].decided_at
         positions = tuple(record.positions.values())
         self._ledger.settle(Settlement(self.spec.name, at, tuple(orders), (), record.cash_usd, positions, None))
-
-
-def _account(record: PortfolioRecord) -> Account:
-    return Account(record.cash_usd, record.positions)

@@ -2,7 +2,7 @@
 
 from alphamill.domain.costs import Commission, CommissionModel, Slippage, SlippageModel, costs_of
 from alphamill.execution.account import Account
-from alphamill.execution.collection import collect, in_new_shares
+from alphamill.execution.collection import collect, in_new_shares, split_by_session
 from alphamill.execution.proposal import propose_orders
 from alphamill.execution.reconciliation import reconcile
 from alphamill.execution.sending import send_orders
@@ -19,4 +19,5 @@ __all__ = [
     "propose_orders",
     "reconcile",
     "send_orders",
+    "split_by_session",
 ]

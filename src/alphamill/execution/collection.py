@@ -38,8 +38,8 @@ def collect(
     known
         Ids of the fills that the ledger has of its open orders; a broker may tell them again.
     splits
-        Split factors, by symbol, that became known since the ledger last asked. What an order had filled before is
-        counted in new shares, as the fills that follow the split are.
+        Split factors, by symbol, of the session after the one settled last. What an order had filled before, also by a
+        fill that is told only now, is counted in new shares, as the fills that follow the split are.
     share_step
         What the broker rounds split quantities to.
 
@@ -50,14 +50,31 @@ def collect(
     NotReconciled
         More was filled than the broker's own order says, or the broker does not know the ledger's last fill.
     """
+
+    answers = [(order, broker.order(order.id)) for order in record.open_orders]
+
+    def counted(fills: Sequence[Fill]) -> list[tuple[Order, Order | None]]:
+        early, late = split_by_session(record, fills)
+        before = ((_with_fills(order, early), answer) for order, answer in answers)
+        now = ((_as_restated(order, answer, splits or {}, share_step), answer) for order, answer in before)
+        return [(_with_fills(order, late), answer) for order, answer in now]
+
     fills = _new_fills(record, _newest(record, broker), known)
-    orders = [in_new_shares(order, splits or {}, share_step) for order in record.open_orders]
-    answers = [broker.order(order.id) for order in orders]
-    pairs = list(zip(orders, answers, strict=True))
-    if any(answer and _seen(order, fills) < answer.filled_quantity for order, answer in pairs):
+    if any(answer and order.filled_quantity < answer.filled_quantity for order, answer in counted(fills)):
         fills = _new_fills(record, broker.fills(record.name), known)
-    updates = [_updated(order, answer, _seen(order, fills)) for order, answer in pairs]
+    updates = [_updated(order, answer) for order, answer in counted(fills)]
     return [after for before, after in zip(record.open_orders, updates, strict=True) if after != before], fills
+
+
+def split_by_session(record: PortfolioRecord, fills: Sequence[Fill]) -> tuple[list[Fill], list[Fill]]:
+    """Fills of sessions that were settled before they were told, and those of the session that is settled now.
+
+    The first kind comes before the splits and dividends of this session, the second after them.
+    """
+    since = record.last_settled_at
+    if since is None:
+        return [], list(fills)
+    return [f for f in fills if f.filled_at <= since], [f for f in fills if f.filled_at > since]
 
 
 def in_new_shares(order: Order, splits: Mapping[str, float], share_step: Decimal) -> Order:
@@ -90,17 +107,25 @@ def _new_fills(record: PortfolioRecord, answer: Sequence[Fill], known: Collectio
     return sorted((f for f in unique.values() if f.order_id in open_ids), key=lambda fill: fill.filled_at)
 
 
-def _seen(order: Order, fills: Sequence[Fill]) -> Decimal:
-    return sum((fill.quantity for fill in fills if fill.order_id == order.id), order.filled_quantity)
+def _as_restated(order: Order, answer: Order | None, splits: Mapping[str, float], share_step: Decimal) -> Order:
+    """In new shares where the broker restated it: what it had closed before the split stays in old ones."""
+    if answer is None or answer.quantity == order.quantity:
+        return order
+    return in_new_shares(order, splits, share_step)
 
 
-def _updated(order: Order, answer: Order | None, seen: Decimal) -> Order:
+def _with_fills(order: Order, fills: Sequence[Fill]) -> Order:
+    more = sum((fill.quantity for fill in fills if fill.order_id == order.id), Decimal(0))
+    return replace(order, filled_quantity=order.filled_quantity + more) if more else order
+
+
+def _updated(order: Order, answer: Order | None) -> Order:
     if answer is None:
         return order
-    if seen > answer.filled_quantity:
+    if order.filled_quantity > answer.filled_quantity:
         raise NotReconciled(
-            f"fills of order {order.id} sum to {seen}, the broker counts {answer.filled_quantity}.",
+            f"fills of order {order.id} sum to {order.filled_quantity}, the broker counts {answer.filled_quantity}.",
             field=order.id,
             remedy="Compare the broker's fills with the ledger before trading on.",
         )
-    return confirmed(replace(order, quantity=answer.quantity, filled_quantity=seen), answer)
+    return confirmed(replace(order, quantity=answer.quantity), answer)

@@ -111,9 +111,10 @@ def split_order(order: Order, split_factor: float | Decimal, share_step: Decimal
     filled = _split_quantity(order.filled_quantity, ratio, share_step)
     left = _split_quantity(order.quantity - order.filled_quantity, ratio, share_step)
     detail = f"split {ratio.numerator}:{ratio.denominator}: {order.quantity:f} became {filled + left:f}"
-    if not left:
-        return replace(order.with_status(OrderStatus.CANCELLED, detail), filled_quantity=filled)
-    return replace(order, quantity=filled + left, filled_quantity=filled, detail=detail)
+    if not filled + left:
+        return order.with_status(OrderStatus.CANCELLED, detail)
+    status = order.status if left else OrderStatus.CANCELLED
+    return replace(order, status=status, quantity=filled + left, filled_quantity=filled, detail=detail)
 
 
 def _split_quantity(quantity: Decimal, ratio: Fraction, share_step: Decimal) -> Decimal:

@@ -2,11 +2,17 @@
 
 from collections import defaultdict
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.adapters.sql import SqlLedger
 from alphamill.bootstrap import backtest_parts
+from alphamill.domain.calendars import session_open
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import OrderStatus, Side
 from alphamill.domain.portfolios import BrokerRef, RiskLimits, Schedule
@@ -151,10 +157,8 @@ def test_a_split_between_two_parts_is_counted_alike_by_ledger_and_broker(
     system_with, market: pl.DataFrame, ahead, factor: float
 ) -> None:
     day = ahead[FIRST + 2]["session"][0]
-    bars = splitting(market, "SYN000", day, factor).filter(pl.col("session") >= ahead[0]["session"][0])
-    system = system_with(
-        bars.sort("ts", "symbol").partition_by("ts", maintain_order=True), broker=CAPPED, schedule=EVERY_FOURTH
-    )
+    bars = splitting(market, "SYN000", day, factor)
+    system = system_with(since(bars, ahead), broker=CAPPED, schedule=EVERY_FOURTH)
     run(system, FIRST + 1)
     (before,) = [o for o in orders_decided_at(system, FIRST) if o.symbol == "SYN000"]
     assert before.status is OrderStatus.PARTIALLY_FILLED
@@ -176,10 +180,8 @@ def test_a_halt_between_matching_a_split_and_settling_it_loses_no_fill(
     system_with, market: pl.DataFrame, ahead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     day = ahead[FIRST + 2]["session"][0]
-    bars = splitting(market, "SYN000", day, 3.0).filter(pl.col("session") >= ahead[0]["session"][0])
-    system = system_with(
-        bars.sort("ts", "symbol").partition_by("ts", maintain_order=True), broker=CAPPED, schedule=EVERY_FOURTH
-    )
+    bars = splitting(market, "SYN000", day, 3.0)
+    system = system_with(since(bars, ahead), broker=CAPPED, schedule=EVERY_FOURTH)
     run(system, FIRST + 1)
     with monkeypatch.context() as broken:
         broken.setattr(system.ledger, "settle", _fail)
@@ -196,8 +198,8 @@ def test_a_split_that_comes_with_a_late_bar_restates_a_remainder_that_waits(
     system_with, market: pl.DataFrame, ahead
 ) -> None:
     day = ahead[FIRST + 2]["session"][0]
-    bars = splitting(market, "SYN000", day, 0.5).filter(pl.col("session") >= ahead[0]["session"][0])
-    coming = bars.sort("ts", "symbol").partition_by("ts", maintain_order=True)
+    bars = splitting(market, "SYN000", day, 0.5)
+    coming = since(bars, ahead)
     system = system_with(coming, broker=CAPPED, schedule=EVERY_FOURTH)
     run(system, FIRST + 1)
     (before,) = [o for o in orders_decided_at(system, FIRST) if o.symbol == "SYN000"]
@@ -265,6 +267,47 @@ def test_an_exit_that_fills_in_parts_never_sells_more_than_is_held() -> None:
     assert played.record.positions == {}
 
 
+class TellsLate(PaperBroker):
+    """While `late`, it tells the fills of a session only in the next one."""
+
+    late = False
+    untold = 0
+
+    def on_bars(self, bars: pl.DataFrame) -> None:
+        before = len(super().fills("demo"))
+        super().on_bars(bars)
+        self.untold = (len(super().fills("demo")) - before) * self.late
+
+    def fills(self, portfolio: str, *, after: str | None = None):
+        told = super().fills(portfolio, after=after)
+        return told[: len(told) - self.untold]
+
+
+@pytest.mark.parametrize("told_late", [FIRST + 1, FIRST + 2], ids=["first part", "second part"])
+def test_a_part_that_is_told_only_after_a_split_counts_in_the_shares_it_was_bought_in(
+    system_with, parts, make_live, market: pl.DataFrame, ahead, told_late: int
+) -> None:
+    day = ahead[told_late + 1]["session"][0]
+    bars = splitting(market, "SYN000", day, 0.5)
+    coming = since(bars, ahead)
+    system = system_with(coming, broker=CAPPED, schedule=EVERY_FOURTH)
+    cash = {"demo": system.spec.initial_cash_usd}
+    parts["broker"] = system.broker = TellsLate(CAPPED, initial_cash=cash, session_open=partial(session_open, "XNYS"))
+    system.live = make_live(parts, spec=system.spec)
+    run(system, told_late - 1)
+    known = len(system.ledger.fills("demo"))
+    system.broker.late = True
+    run(system, told_late, start=told_late)
+    assert len(system.ledger.fills("demo")) == known
+    run(system, told_late + 1, start=told_late + 1)
+    assert len(system.ledger.fills("demo")) > known
+    system.broker.late = False
+    run(system, NEXT + 1, start=told_late + 2)
+    bought = [f for f in system.ledger.fills("demo") if f.order_id in {o.id for o in orders_decided_at(system, FIRST)}]
+    assert len(bought) >= 2 * (told_late - FIRST)
+    require_books_agree(system)
+
+
 def _fail(*args: object) -> None:
     raise OSError("disk full")
 
@@ -291,17 +334,46 @@ VARIANTS = {
 def test_live_trades_what_the_backtest_trades(
     system_with, market: pl.DataFrame, ahead, variant: str, split: bool
 ) -> None:
-    start = ahead[0]["session"][0]
     bars = splitting(market, "SYN000", ahead[FIRST + 2]["session"][0], 0.5) if split else market
-    coming = bars.filter(pl.col("session") >= start).sort("ts", "symbol").partition_by("ts", maintain_order=True)
+    coming = since(bars, ahead)
     system = system_with(coming, **VARIANTS[variant])
     run(system, len(coming))
-    ledger = system.ledger
-    live = Traded(tuple(ledger.orders("demo")), tuple(ledger.fills("demo")), tuple(ledger.nav_points("demo")))
+    require_parity(system, system.ledger, bars)
+    require_books_agree(system)
+
+
+def since(bars: pl.DataFrame, ahead: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    later = bars.filter(pl.col("session") >= ahead[0]["session"][0])
+    return later.sort("ts", "symbol").partition_by("ts", maintain_order=True)
+
+
+def require_parity(system, books, bars: pl.DataFrame) -> None:
+    live = Traded(tuple(books.orders("demo")), tuple(books.fills("demo")), tuple(books.nav_points("demo")))
     rows = compute(bars).select("symbol", "ts", *MODEL_FEATURES)
     parts = backtest_parts(system.spec, rows, system.forecaster)
+    start = system.ahead[0]["session"][0]
     result = run_backtest(system.spec, bars, parts, start=start, data_version="bars@0")
     found = parity(live, Traded(result.orders, result.fills, result.nav_points))
     assert found.differences == ()
     assert found.fills > 3
-    require_books_agree(system)
+
+
+def test_live_restarted_from_its_files_at_every_session_trades_what_the_backtest_trades(
+    system_with, parts, make_live, market: pl.DataFrame, ahead, tmp_path: Path
+) -> None:
+    bars = splitting(market, "SYN000", ahead[FIRST + 2]["session"][0], 0.5)
+    coming = since(bars, ahead)
+    system = system_with(coming, **VARIANTS["all at once"])
+    ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    opens, cash = partial(session_open, "XNYS"), {"demo": system.spec.initial_cash_usd}
+    for session in coming:
+        ledger.close()
+        ledger = parts["ledger"] = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+        store = SqlPaperStore(f"sqlite:///{tmp_path}/broker.db")
+        parts["broker"] = PaperBroker(system.spec.broker, initial_cash=cash, store=store, session_open=opens)
+        system.live = make_live(parts, spec=system.spec)
+        system.run(session)
+        assert reconcile(ledger.load(system.spec), parts["broker"]) == []
+        store.close()
+    require_parity(system, ledger.reader, bars)
+    ledger.close()
