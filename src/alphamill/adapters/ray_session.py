@@ -71,6 +71,14 @@ def ray_session(address: str | None, cpus: int) -> Iterator[None]:
             yield
 
 
+def warm_up(imports: Callable[[], None], processes: int) -> None:
+    """Have idle processes of Ray run `imports`, and do not wait: what comes next runs in them and finds it done."""
+    import ray
+
+    for _ in range(processes):
+        ray.remote(num_cpus=1)(imports).remote()
+
+
 @contextlib.contextmanager
 def _local(cpus: int) -> Iterator[None]:
     import ray

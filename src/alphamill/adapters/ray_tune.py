@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from alphamill.adapters.mlflow_tracking import MlflowTracking, RunStatus
-from alphamill.adapters.ray_session import ray_session
+from alphamill.adapters.ray_session import ray_session, warm_up
 from alphamill.errors import AlphamillError, DataUnfit, InvalidConfig
 from alphamill.training import Dataset, ModelParams, ParamSpace, WalkForward
 
@@ -105,10 +105,12 @@ def tune(
         raise InvalidConfig(f"reduction_factor must be at least 2, got {reduction_factor}.", field="reduction_factor")
     progress = _Progress(n_trials, on_progress)
     with contextlib.ExitStack() as stack:
-        tags = {"alphamill.data_version": dataset.data_version}
-        run_id = parent_run or stack.enter_context(tracking.run("tune", tags=tags))
-        _log_search(tracking, run_id, dataset, splits, n_trials, seed)
         with ray_session(address, max_concurrent), _own_code_by_value(task.builders):
+            # MLflow's imports and the first runs are done here while the trial processes import torch.
+            warm_up(_import_training, min(max_concurrent, n_trials))
+            tags = {"alphamill.data_version": dataset.data_version}
+            run_id = parent_run or stack.enter_context(tracking.run("tune", tags=tags))
+            _log_search(tracking, run_id, dataset, splits, n_trials, seed)
             trials = _search(task, chosen, max_concurrent, reduction_factor, progress.step)
         for trial in trials:
             _log_trial(tracking, run_id, trial, dataset)
@@ -190,6 +192,11 @@ def _run_trial(config: dict[str, Any], task: _Task) -> None:
             ray_tune.report({"nll": float(np.mean(scores)), "fold_nll": list(scores)})
     except AlphamillError as error:
         ray_tune.report({"failure": f"{type(error).__name__}: {error}", "fold_nll": list(scores)})
+
+
+def _import_training() -> None:
+    """What a trial needs; runs in a process of Ray's."""
+    import alphamill.training.fitting  # noqa: F401
 
 
 def _search(
