@@ -50,6 +50,8 @@ class Calibration(Record):
     `brier` is the mean of (confidence - hit)^2 (Brier 1950; 0.25 is a coin); `brier_base_rate` is u (1 - u) with u the
     share of rises, what a forecast gets that always says "up" with confidence u (Murphy 1973: the uncertainty term).
     A confidence that is worth something is below it. Both are None where no sign can be judged.
+    Closed forms: a normal forecast whose spread is k times the true one covers 2 Phi(k q) - 1 where 2 Phi(q) - 1 is
+    promised, and has nll 0.5 ln(2 pi) + ln(k s) + 1 / (2 k^2) for a true spread s.
     `coverage` holds the central 50, 80 and 95 % intervals; `quantiles` the share of labels below each predicted
     quantile (5 % to 95 %); `reliability` up to five bins of equal count, by confidence.
     """

@@ -14,6 +14,10 @@ from alphamill.evaluation.statistics import newey_west_t
 class SeriesScore(Record):
     """A daily coefficient over time. `ir` is mean / std (ddof 1), per day; `t` is `newey_west_t` over the horizon.
 
+    Closed form: with n names of independent normal forecasts and labels of correlation c, a day's coefficient has
+    standard deviation close to 1 / sqrt(n - 1), so `ir` is close to c sqrt(n - 1): Grinold (1989), "The Fundamental Law
+    of Active Management".
+
     `days` counts the days on which it is defined. mean, std, ir and t are None where too few such days exist, or
     (ir, t) where all days are equal.
     """
@@ -118,7 +122,9 @@ def forecast_metrics(panel: pl.DataFrame, *, horizon_bars: int) -> ForecastMetri
     """Measure out-of-sample forecasts against what happened.
 
     IC is the Pearson, RankIC the Spearman correlation (average ranks for ties) of `mean` and `label` across the names
-    of one day (Grinold and Kahn, "Active Portfolio Management"). A day with one name, or with equal forecasts
+    of one day (Grinold and Kahn, "Active Portfolio Management"). Worked examples: Pearson 0.816 for the quartet of
+    Anscombe (1973), "Graphs in Statistical Analysis"; Spearman -29/165 for ten people's IQ and hours of television
+    (Wikipedia, "Spearman's rank correlation coefficient"). A day with one name, or with equal forecasts
     or equal labels, has none and does not count. The t statistic corrects for overlapping labels: see
     `alphamill.evaluation.statistics.newey_west_t`.
 

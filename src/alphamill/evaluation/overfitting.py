@@ -53,7 +53,9 @@ def backtest_overfitting(returns: FloatArray, *, blocks: int = 16) -> Overfittin
 
     Cut the periods into `blocks` equal blocks; for every half of them, take the configuration with the best Sharpe
     ratio on that half, find its relative rank w = rank / (N + 1) on the other half, and count logit(w) <= 0.
-    Configurations that differ by noise only give about 0.5; one that wins in every block gives 0.
+    Closed forms: one that wins in every block gives 0 and a median rank of N / (N + 1); two of which one gains in each
+    half what it loses in the other, and its mirror image, give 1; configurations that differ by noise only give about
+    0.5. 16 blocks have C(16, 8) = 12,870 splits.
 
     Parameters
     ----------

@@ -22,6 +22,12 @@ class Performance(Record):
     `drawdown_until` (both None if the NAV never fell). `hit_rate` is the share of periods with a return > 0.
     `turnover_per_year` is traded notional, buys plus sells, over the mean NAV, per year; None if not given.
     `skew` and `kurtosis` (3 for a normal) are of the periodic returns, None for a constant curve.
+
+    Closed forms: n returns (n even) that alternate between a and b have sharpe
+    (a + b) / |a - b| sqrt((n - 1) / n) sqrt(periods_per_year), skew 0 and kurtosis 1; a portfolio sold and bought anew
+    once a year has turnover 2. Worked examples: sortino 4.417 for yearly returns of 17, 15, 23, -5, 12, 9, 13 and
+    -4 % (Rollinger and Hoffman 2013, "Sortino: A Sharper Ratio"); max_drawdown 53.33 % for 500, 750, 400, 600, 350,
+    800 thousand (Investopedia, "Maximum Drawdown"). Sharpe (1994), "The Sharpe Ratio"; sqrt(periods) after Lo (2002).
     """
 
     first_at: dt.datetime

@@ -35,7 +35,8 @@ def newey_west_error(values: FloatArray, *, horizon_bars: int) -> float | None:
     """Standard error of the mean of a dependent series.
 
     sqrt(S / n), S = g0 + 2 sum_{l=1..L} (1 - l/(L+1)) g_l, with autocovariances
-    g_l = (1/n) sum_t (x_t - mean)(x_{t-l} - mean): Newey and West (1987); L from `newey_west_lags`.
+    g_l = (1/n) sum_t (x_t - mean)(x_{t-l} - mean): Newey and West (1987); L from `newey_west_lags`. Closed form:
+    1, 2, 4 (two lags) has g = 14/9, -1/27, -20/27, so S = 82/81 and the error is sqrt(82/243).
 
     Parameters
     ----------
@@ -78,7 +79,8 @@ def newey_west_t(values: FloatArray, *, horizon_bars: int) -> float | None:
 def sharpe_variance(sharpe: float, *, observations: int, skew: float, kurtosis: float) -> float:
     """Sampling variance of a Sharpe ratio: (1 - skew SR + (kurtosis - 1)/4 SR^2) / (n - 1).
 
-    Mertens (2002), as used by Bailey and Lopez de Prado (2012, equation 8).
+    Mertens (2002), as used by Bailey and Lopez de Prado (2012, equation 8). Closed form: (1 + SR^2 / 2) / (n - 1) for
+    normal returns (Lo 2002).
     """
     _positive("observations", observations, 2)
     spread = 1.0 - skew * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2

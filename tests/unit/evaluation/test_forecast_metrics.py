@@ -43,6 +43,52 @@ def test_ties_get_average_ranks_as_in_scipy() -> None:
     assert metrics.rank_ic.mean == pytest.approx(stats.spearmanr(means, labels).statistic)
 
 
+ANSCOMBE_X = [10.0, 8.0, 13.0, 9.0, 11.0, 14.0, 6.0, 4.0, 12.0, 7.0, 5.0]
+ANSCOMBE_Y = {
+    "I": [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68],
+    "II": [9.14, 8.14, 8.74, 8.77, 9.26, 8.10, 6.13, 3.10, 9.13, 7.26, 4.74],
+    "III": [7.46, 6.77, 12.74, 7.11, 7.81, 8.84, 6.08, 5.39, 8.15, 6.42, 5.73],
+}
+
+
+@pytest.mark.parametrize("name", ANSCOMBE_Y)
+def test_ic_matches_the_quartet_of_anscombe_1973(name: str) -> None:
+    metrics = forecast_metrics(small_panel(ANSCOMBE_X, ANSCOMBE_Y[name], names=11), horizon_bars=1)
+    assert metrics.ic.mean == pytest.approx(0.816, abs=5e-4)
+
+
+def test_rank_ic_matches_the_published_example_of_iq_and_television() -> None:
+    iq = [106.0, 86.0, 100.0, 101.0, 99.0, 103.0, 97.0, 113.0, 112.0, 110.0]
+    hours = [7.0, 0.0, 27.0, 50.0, 28.0, 29.0, 20.0, 12.0, 6.0, 17.0]
+    metrics = forecast_metrics(small_panel(iq, hours, names=10), horizon_bars=1)
+    assert metrics.rank_ic.mean == pytest.approx(-29 / 165)
+
+
+def test_icir_follows_the_fundamental_law_of_grinold_1989() -> None:
+    rng, names, days, ic = np.random.default_rng(3), 50, 2_000, 0.1
+    mean = rng.standard_normal((days, names))
+    label = ic * mean + np.sqrt(1 - ic**2) * rng.standard_normal((days, names))
+    ts = [dt.datetime(2010, 1, 1, 21, tzinfo=UTC) + dt.timedelta(days=i) for i in range(days) for _ in range(names)]
+    panel = pl.DataFrame(
+        {"symbol": [f"S{i}" for i in range(names)] * days, "ts": ts, "mean": mean.ravel(), "label": label.ravel()}
+    ).with_columns(std=pl.lit(1.0))
+    measured = forecast_metrics(panel, horizon_bars=1).ic.ir
+    # The standard error of mean / std over n days is close to 1 / sqrt(n).
+    assert measured == pytest.approx(ic * math.sqrt(names - 1), abs=3 / math.sqrt(days))
+
+
+@pytest.mark.parametrize("wrong", [0.5, 1.0, 2.0])
+def test_coverage_and_nll_of_a_wrong_spread_follow_the_closed_form(wrong: float) -> None:
+    labels = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    panel = small_panel([1e-9] * 20_000, labels.tolist(), names=20_000, std=wrong)
+    measured = forecast_metrics(panel, horizon_bars=1).calibration
+    for level in measured.coverage:
+        promised = stats.norm.ppf(0.5 + level.nominal / 2)
+        assert level.observed == pytest.approx(2 * stats.norm.cdf(wrong * promised) - 1, abs=2e-4)
+    expected = 0.5 * math.log(2 * math.pi) + math.log(wrong) + 1 / (2 * wrong**2)
+    assert measured.nll == pytest.approx(expected, abs=5e-3)
+
+
 @pytest.mark.parametrize("ic", [0.0, 0.05, 0.15])
 def test_a_known_ic_is_recovered_within_its_standard_error(make_panel, ic: float) -> None:  # type: ignore[no-untyped-def]
     metrics = forecast_metrics(make_panel(ic, days=4000), horizon_bars=1)

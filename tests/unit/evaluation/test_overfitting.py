@@ -1,3 +1,6 @@
+import math
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -31,6 +34,27 @@ def test_a_configuration_that_never_trades_counts_as_zero() -> None:
     losing = np.random.default_rng(2).normal(-0.01, 0.005, (100, 1))
     result = backtest_overfitting(np.hstack([losing, np.zeros((100, 1))]), blocks=4)
     assert result.probability == 0.0
+
+
+def test_it_equals_the_definition_followed_step_by_step() -> None:
+    returns = np.random.default_rng(7).normal(0.0, 0.01, (36, 5))
+    blocks = np.split(returns, 6)
+    below, ranks = 0, []
+    for chosen in combinations(range(6), 3):
+        inside = np.concatenate([blocks[i] for i in chosen])
+        outside = np.concatenate([blocks[i] for i in range(6) if i not in chosen])
+        best = int(np.argmax(inside.mean(axis=0) / inside.std(axis=0)))
+        after = outside.mean(axis=0) / outside.std(axis=0)
+        rank = (np.sum(after < after[best]) + 1) / 6
+        below += math.log(rank / (1 - rank)) <= 0
+        ranks.append(rank)
+    result = backtest_overfitting(returns, blocks=6)
+    assert (result.splits, result.probability) == (20, below / 20)
+    assert result.median_rank == pytest.approx(np.median(ranks))
+
+
+def test_sixteen_blocks_have_12870_splits() -> None:
+    assert backtest_overfitting(np.random.default_rng(8).normal(size=(32, 2))).splits == 12_870
 
 
 @pytest.mark.parametrize(

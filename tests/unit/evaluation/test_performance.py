@@ -58,6 +58,32 @@ def test_sortino_and_calmar_by_hand() -> None:
     assert result.hit_rate == 0.5
 
 
+def after(*returns: float) -> pl.DataFrame:
+    return curve(*(100.0 * np.cumprod([1.0, *(1.0 + r for r in returns)])))
+
+
+def test_alternating_returns_have_the_sharpe_skew_and_kurtosis_of_the_closed_form() -> None:
+    result = performance(after(*[0.03, -0.01] * 20), periods_per_year=12)
+    assert result.sharpe == pytest.approx(0.02 / 0.04 * math.sqrt(39 / 40) * math.sqrt(12))
+    assert result.skew == pytest.approx(0.0, abs=1e-9)
+    assert result.kurtosis == pytest.approx(1.0)
+
+
+def test_sortino_matches_rollinger_and_hoffman_2013() -> None:
+    result = performance(after(0.17, 0.15, 0.23, -0.05, 0.12, 0.09, 0.13, -0.04), periods_per_year=1)
+    assert result.sortino == pytest.approx(4.417, abs=5e-4)
+
+
+def test_drawdown_matches_the_example_of_investopedia() -> None:
+    result = performance(curve(500_000.0, 750_000.0, 400_000.0, 600_000.0, 350_000.0, 800_000.0))
+    assert result.max_drawdown == pytest.approx(0.5333, abs=5e-5)
+
+
+def test_a_portfolio_sold_and_bought_anew_once_a_year_has_turnover_two() -> None:
+    result = performance(curve(*[100.0] * 253), traded_usd=200.0)
+    assert result.turnover_per_year == pytest.approx(2.0)
+
+
 def test_turnover_is_traded_notional_over_mean_nav_per_year() -> None:
     result = performance(curve(100.0, 100.0, 100.0), periods_per_year=4, traded_usd=50.0, commission_usd=0.5)
     assert result.turnover_per_year == pytest.approx(1.0)

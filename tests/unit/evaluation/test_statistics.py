@@ -10,9 +10,11 @@ from alphamill.evaluation.statistics import (
     deflated_sharpe,
     expected_maximum_sharpe,
     minimum_track_record,
+    newey_west_error,
     newey_west_lags,
     newey_west_t,
     probabilistic_sharpe,
+    sharpe_variance,
 )
 
 DAILY = math.sqrt(250)
@@ -80,15 +82,19 @@ def test_more_trials_deflate_more() -> None:
     assert values[0] - values[-1] > 0.3
 
 
-def test_newey_west_t_of_three_values_equals_the_formula_by_hand() -> None:
+def test_newey_west_of_three_values_equals_the_formula_by_hand() -> None:
     values = np.array([1.0, 2.0, 4.0])
-    centred = values - 7.0 / 3.0
-    g0 = (centred**2).sum() / 3.0
-    g1 = (centred[1:] * centred[:-1]).sum() / 3.0
-    g2 = centred[2] * centred[0] / 3.0
-    by_hand = g0 + 2.0 * (2.0 / 3.0 * g1 + 1.0 / 3.0 * g2)
     assert newey_west_lags(3, 1) == 2
-    assert newey_west_t(values, horizon_bars=1) == pytest.approx(7.0 / 3.0 / math.sqrt(by_hand / 3.0), rel=1e-12)
+    error = math.sqrt(82 / 243)
+    assert newey_west_error(values, horizon_bars=1) == pytest.approx(error, rel=1e-12)
+    assert newey_west_t(values, horizon_bars=1) == pytest.approx(7.0 / 3.0 / error, rel=1e-12)
+
+
+def test_the_variance_of_a_sharpe_ratio_of_normal_returns_is_lo_2002() -> None:
+    assert sharpe_variance(0.5, observations=101, skew=0.0, kurtosis=3.0) == pytest.approx((1 + 0.125) / 100)
+    draws = np.random.default_rng(4).normal(0.5, 1.0, (20_000, 101))
+    measured = (draws.mean(axis=1) / draws.std(axis=1, ddof=1)).var()
+    assert measured == pytest.approx((1 + 0.125) / 100, rel=0.04)
 
 
 def test_newey_west_t_of_independent_values_is_close_to_the_plain_t() -> None:
