@@ -20,6 +20,7 @@ from alphamill.domain.ledger import OrderTrail, PortfolioRecord, Settlement
 from alphamill.domain.models import Deployment, ModelCard, ModelVersion
 from alphamill.domain.orders import Fill, Order, Position
 from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.domain.session_bars import SessionBars
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -240,6 +241,6 @@ class PortfolioSource(Protocol):
 class BarListener(Protocol):
     """Something that lives on closed bars beside the controller, e.g. the paper broker's matching."""
 
-    def on_bars(self, bars: pl.DataFrame) -> None:
-        """All bars of one session (`BAR_SCHEMA`), before any decision of that session."""
+    def on_bars(self, bars: SessionBars) -> None:
+        """All bars of one session, before any decision of that session."""
         ...

@@ -4,6 +4,7 @@ import datetime as dt
 
 import polars as pl
 
+from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import InvalidInput, NotFound
 
 
@@ -29,8 +30,11 @@ class BarClock:
             raise NotFound("no bar has closed yet.", remedy="Tell the clock of history first: on_bars().")
         return self._now
 
-    def on_bars(self, bars: pl.DataFrame) -> None:
-        """Bars of `BAR_SCHEMA`; an empty frame changes nothing."""
+    def on_bars(self, bars: SessionBars | pl.DataFrame) -> None:
+        """One session, or a frame of `BAR_SCHEMA`, of which the newest close counts; an empty one changes nothing."""
+        if isinstance(bars, SessionBars):
+            self.tell(bars.ts)
+            return
         newest = bars["ts"].max()
         if isinstance(newest, dt.datetime):
             self.tell(newest)

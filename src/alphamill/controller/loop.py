@@ -9,9 +9,9 @@ import structlog
 from alphamill.controller.controller import PortfolioController
 from alphamill.controller.lateness import Lateness
 from alphamill.controller.market import market_at
-from alphamill.domain.bars import session_close
 from alphamill.domain.decisions import Decision
 from alphamill.domain.history import BarHistory
+from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import AlphamillError
 from alphamill.ports import BarListener
 
@@ -51,13 +51,14 @@ class TradingLoop:
         self._listeners = tuple(listeners)
         self._lateness = lateness
 
-    def on_session(self, bars: pl.DataFrame, data_version: str) -> list[Decision]:
-        """Process all bars of one closed session (`BAR_SCHEMA`, one `ts`); at most one decision per portfolio."""
-        ts = session_close(bars)
+    def on_session(self, bars: SessionBars | pl.DataFrame, data_version: str) -> list[Decision]:
+        """Process all bars of one closed session (a frame is of `BAR_SCHEMA`); at most one decision per portfolio."""
+        bars = SessionBars.of(bars)
+        ts = bars.ts
         self.history.append(bars)
         for listener in self._listeners:
             listener.on_bars(bars)
-        self.refresh_features(bars["symbol"].to_list())
+        self.refresh_features(bars.symbols)
         decisions = []
         failed: Exception | None = None
         for controller in self.controllers:
@@ -79,8 +80,8 @@ class TradingLoop:
         """Start again from stored bars; listeners that only need to know the time are told the newest session."""
         self.history.replace(bars)
         newest = bars.filter(pl.col("ts") == pl.col("ts").max())
-        for listener in self._listeners:
-            listener.on_bars(newest)
+        for listener in self._listeners if newest.height else ():
+            listener.on_bars(SessionBars.of(newest))
         self.refresh_features(sorted(self.history.symbols))
 
     def late(self, controller: PortfolioController, close: dt.datetime) -> str | None:

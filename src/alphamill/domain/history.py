@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from alphamill.domain.bar_columns import BarColumns, Floats, Micros, checked_columns
+from alphamill.domain.bar_columns import EPOCH, BarColumns, Floats, Micros, checked_columns, require_good
 from alphamill.domain.bars import BAR_VALUES
+from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import InvalidBar, MissingFeatures, UnknownSymbol
 
 Places = npt.NDArray[np.int64]
@@ -19,7 +20,6 @@ _CLOSE, _FACTOR = (BAR_VALUES.index(name) for name in ("close", "price_factor"))
 #: Universes whose rows are remembered.
 _REMEMBERED: Final = 64
 _NEVER: Final = np.iinfo(np.int64).min
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ class BarHistory:
         history.append(bars)
         return history
 
-    def append(self, session_bars: pl.DataFrame) -> None:
-        """Add bars; all of them or, on an error, none.
+    def append(self, bars: pl.DataFrame | SessionBars) -> None:
+        """Add bars, of one session or of many; all of them or, on an error, none.
 
         Raises
         ------
@@ -94,19 +94,23 @@ class BarHistory:
             A column is missing; a value is null, NaN, infinite or out of range; or a bar is not
             strictly newer than the one before it of the same symbol.
         """
-        columns = checked_columns(session_bars)
-        if columns.lengths is None:
-            places, rows = self._places(tuple(columns.names))
-            if len(places) == columns.ts.size:
-                self._append_session(rows, columns.ts, columns.values)
-                return
-        self._append_any(columns)
+        if isinstance(bars, pl.DataFrame):
+            self._append_any(checked_columns(bars))
+            return
+        require_good(bars.values, lambda place: f"{bars.symbols[place]} at {bars.ts}")
+        places, rows = self._places(bars.symbols)
+        if len(places) == len(bars.symbols):
+            self._append_session(rows, bars.ts_us, bars.values)
+            return
+        count = len(bars.symbols)
+        self._append_any(
+            BarColumns(bars.symbols, np.ones(count, dtype=np.int64), np.full(count, bars.ts_us), bars.values)
+        )
 
     def _append_any(self, columns: BarColumns) -> None:
         new: dict[str, int] = {}
         rows = np.array([self._row_for(name, new) for name in columns.names], dtype=np.int64)
-        if columns.lengths is not None:
-            rows = np.repeat(rows, columns.lengths)
+        rows = np.repeat(rows, columns.lengths)
         order = np.argsort(rows, kind="stable") if (rows[1:] < rows[:-1]).any() else slice(None)
         rows, ts, values = rows[order], columns.ts[order], columns.values[:, order]
         first = np.flatnonzero(np.diff(rows, prepend=-1))
@@ -130,11 +134,11 @@ class BarHistory:
             self._rows.update(new)
             self._known.clear()
 
-    def _append_session(self, rows: Places, ts: Micros, values: Floats) -> None:
+    def _append_session(self, rows: Places, ts: int, values: Floats) -> None:
         """One bar for each of `rows`, which are known and differ."""
         late = np.flatnonzero(ts <= self._last[rows])
         if late.size:
-            raise _not_newer(self._rows, int(rows[late[0]]), int(ts[late[0]]))
+            raise _not_newer(self._rows, int(rows[late[0]]), ts)
         at = self._sizes[rows]
         self._reserve(self._sizes.size, int(at.max()) + 1)
         self._ts[rows, at] = ts
@@ -293,4 +297,4 @@ def _not_newer(rows: Mapping[str, int], row: int, ts: int) -> InvalidBar:
 
 
 def _time(micros: int) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=micros)
+    return EPOCH + dt.timedelta(microseconds=micros)

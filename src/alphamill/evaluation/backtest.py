@@ -16,6 +16,7 @@ from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import NavPoint
 from alphamill.domain.orders import Fill, Order
 from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.domain.session_bars import sessions_of
 from alphamill.errors import DataUnfit
 from alphamill.ports import BarListener, Broker, Clock, FeatureStore, Forecaster, Ledger, Notifier
 
@@ -88,7 +89,7 @@ def run_backtest(
     symbols = list(spec.universe.symbols)
     bars = bars.filter(pl.col("symbol").is_in(symbols))
     known = bars.filter(pl.col("session") < start).sort("symbol", "ts")
-    ahead = bars.filter(pl.col("session").is_between(start, until or dt.date.max)).sort("ts", "symbol")
+    ahead = bars.filter(pl.col("session").is_between(start, until or dt.date.max))
     if known.is_empty() or ahead.is_empty():
         raise DataUnfit(
             f"{known.height} bars before {start} and {ahead.height} from it on.", remedy="Choose another period."
@@ -96,7 +97,7 @@ def run_backtest(
     loop, controller = wire(spec, known, parts)
     controller.open(market_at(loop.history, symbols, known["ts"].max(), data_version))  # type: ignore[arg-type]
     decisions: list[Decision] = []
-    for session in ahead.partition_by("ts", maintain_order=True):
+    for session in sessions_of(ahead):
         decisions += loop.on_session(session, data_version)
     orders = (parts.broker.order(order.id) or order for decision in decisions for order in decision.orders)
     points, fills = parts.nav_points(spec.name), parts.broker.fills(spec.name)

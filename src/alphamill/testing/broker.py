@@ -10,6 +10,7 @@ from enum import StrEnum
 import polars as pl
 
 from alphamill.domain.orders import Fill, Order, OrderStatus, Position, order_id
+from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import BrokerUnavailable, Conflict, NotFound
 from alphamill.execution import Account
 from alphamill.ports import Broker
@@ -102,16 +103,17 @@ class FakeBroker(Broker):
                 account = account.apply(fill)
         return [account.positions[symbol] for symbol in sorted(account.positions)]
 
-    def on_bars(self, bars: pl.DataFrame) -> None:
+    def on_bars(self, bars: SessionBars | pl.DataFrame) -> None:
         """Fill open orders decided before this session, sells first; a session seen before changes nothing."""
-        session: dt.date = bars["session"][0]
+        bars = SessionBars.of(bars)
+        session = bars.session
         if self._session is not None and session <= self._session:
             return
         self._session = session
-        opens = dict(zip(bars["symbol"], bars["open"], strict=True))
+        opens = dict(zip(bars.symbols, bars.column("open").tolist(), strict=True))
         at = dt.datetime.combine(session, dt.time(), dt.UTC)
         due = [o for o in self._orders.values() if not o.status.is_final and o.symbol in opens and o.decided_at <= at]
-        volumes = dict(zip(bars["symbol"], bars["volume"], strict=True))
+        volumes = dict(zip(bars.symbols, bars.column("volume").tolist(), strict=True))
         filled = dict.fromkeys(volumes, Decimal(0))
         for order in sorted(due, key=lambda o: (o.side.sign, o.symbol)):
             tradable = order.quantity - order.filled_quantity

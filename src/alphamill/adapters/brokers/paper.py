@@ -1,6 +1,5 @@
 """The paper broker: accepts orders and fills them at the next session's open, from real bars."""
 
-import datetime as dt
 import logging
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from alphamill.adapters.brokers.paper_events import (
 from alphamill.adapters.brokers.paper_matching import Matching, SessionOpen, midnight_utc
 from alphamill.domain.orders import Fill, Order, OrderStatus, Position, order_id
 from alphamill.domain.portfolios import BrokerRef
+from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import Conflict, NotFound, Unavailable
 from alphamill.execution import CommissionModel, SlippageModel, costs_of
 
@@ -132,27 +132,31 @@ class PaperBroker:
         with self._certain():
             return self._books.account(portfolio).cash_usd
 
-    def on_bars(self, bars: pl.DataFrame) -> None:
-        """Let one session go by. Bars already seen, or older than the newest session, change nothing."""
-        if bars.is_empty():
-            return
+    def on_bars(self, bars: SessionBars | pl.DataFrame) -> None:
+        """Let one session go by. Bars already seen, or older than the newest session, change nothing.
+
+        A frame is one of `BAR_SCHEMA`; without rows it changes nothing.
+        """
+        if isinstance(bars, pl.DataFrame):
+            if bars.is_empty():
+                return
+            bars = _session_of(bars)
         with self._certain():
-            ts, symbols = _session_of(bars)
+            ts = bars.ts
             if self._books.session is not None and ts <= self._books.session:
-                bars = bars.filter([not self._books.matched(ts, symbol) for symbol in symbols])
-                if bars.is_empty():
+                bars = bars.only([symbol for symbol in bars.symbols if not self._books.matched(ts, symbol)])
+                if not bars.symbols:
                     _log.debug("session %s was matched before", ts)
                     return
-                symbols = bars["symbol"].to_list()
             relevant = self._books.relevant()
-            gone = delisted(self._matching.delistings, bars["session"][0]) & relevant
-            traded = relevant.intersection(symbols) - gone
+            gone = delisted(self._matching.delistings, bars.session) & relevant
+            traded = relevant & bars.places.keys() - gone
             if traded or gone:
-                self._commit([self._matching.match(self._books, ts, bars, traded)])
+                self._commit([self._matching.match(self._books, bars, traded)])
             elif self._store:
-                self._commit([SessionMatched(ts, tuple(symbols))])
+                self._commit([SessionMatched(ts, bars.symbols)])
             else:
-                self._books.pass_session(ts, symbols)
+                self._books.pass_session(ts, bars.symbols)
 
     def _judge(self, order: Order) -> Order:
         if order.portfolio not in self._books.accounts:
@@ -192,12 +196,10 @@ class PaperBroker:
             self._books.apply(event)
 
 
-def _session_of(bars: pl.DataFrame) -> tuple[dt.datetime, list[str]]:
-    stamps = bars["ts"]
-    ts: dt.datetime = stamps[0]
-    if len(stamps) > 1 and stamps.n_unique() != 1:
+def _session_of(bars: pl.DataFrame) -> SessionBars:
+    if bars["ts"].n_unique() != 1:
         raise Conflict("on_bars takes the bars of one session.", field="ts", remedy="Split the frame by ts.")
-    return ts, bars["symbol"].to_list()
+    return SessionBars.of(bars)
 
 
 def _require_own_id(order: Order) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import numpy as np
-import polars as pl
 
 from alphamill.adapters.brokers.paper_books import PaperBooks, paid_out
 from alphamill.adapters.brokers.paper_delisting import Delistings, cancelled, delisted, settlements
@@ -15,6 +14,7 @@ from alphamill.adapters.brokers.paper_events import CorporateAction, SessionMatc
 from alphamill.domain.costs import CommissionModel, SlippageModel
 from alphamill.domain.money import round_shares, to_decimal
 from alphamill.domain.orders import Fill, Order, OrderStatus, Side
+from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import DataUnfit
 from alphamill.execution import Account
 from alphamill.execution.corporate_actions import split_order
@@ -43,7 +43,7 @@ class Matching:
     session_open: SessionOpen = midnight_utc
     delistings: Delistings = field(default_factory=dict)
 
-    def match(self, books: PaperBooks, ts: dt.datetime, bars: pl.DataFrame, symbols: set[str]) -> SessionMatched:
+    def match(self, books: PaperBooks, bars: SessionBars, symbols: set[str]) -> SessionMatched:
         """What this session does to `symbols`: actions, order states, fills, closes. Changes no books.
 
         Symbols that are delisted by then are paid out and their orders cancelled; `symbols` holds none of them.
@@ -53,8 +53,7 @@ class Matching:
         DataUnfit
             A needed number of a bar is missing, not finite or not above zero (a volume: under zero).
         """
-        rows = _rows(bars, symbols)
-        day: dt.date = bars["session"][0]
+        rows, day = _rows(bars, symbols), bars.session
         gone = delisted(self.delistings, day)
         paid = tuple(settlements(books, self.delistings, gone))
         accounts = paid_out(books.accounts, paid)
@@ -64,7 +63,7 @@ class Matching:
                 accounts[name] = account.apply_action(
                     a.symbol, a.price_factor, a.split_factor, a.previous_close, a.share_step
                 )
-        opens_at = self.session_open(day) if books.open else ts
+        opens_at = self.session_open(day) if books.open else bars.ts
         due = [o for o in books.open.values() if o.symbol in rows and o.decided_at <= opens_at]
         orders = {o.id: split_order(o, rows[o.symbol]["split_factor"], self.share_step) for o in due}
         volume_left = self._volume_caps(bars, {order.symbol for order in due})
@@ -87,17 +86,15 @@ class Matching:
         ended = tuple(cancelled(books, self.delistings, gone))
         changed = tuple(order for order in orders.values() if order != books.open[order.id])
         closes = tuple((symbol, row["close"]) for symbol, row in rows.items() if symbol in held)
-        return SessionMatched(
-            ts, tuple(bars["symbol"].to_list()), actions, (*ended, *changed), tuple(fills), closes, paid
-        )
+        return SessionMatched(bars.ts, bars.symbols, actions, (*ended, *changed), tuple(fills), closes, paid)
 
-    def _volume_caps(self, bars: pl.DataFrame, symbols: set[str]) -> dict[str, Decimal]:
+    def _volume_caps(self, bars: SessionBars, symbols: set[str]) -> dict[str, Decimal]:
         """Shares of each symbol that may fill in this session, all orders together; empty without a cap."""
         if self.max_participation_pct is None:
             return {}
         part = to_decimal(self.max_participation_pct) / 100
-        volumes = zip(bars["symbol"].to_list(), bars["volume"].to_list(), strict=True)
-        return {s: round_shares(_volume(v, s) * part, self.share_step) for s, v in volumes if s in symbols}
+        volumes = {symbol: bars.column("volume").item(bars.places[symbol]) for symbol in symbols}
+        return {s: round_shares(_volume(v, s) * part, self.share_step) for s, v in volumes.items()}
 
     def _matched(self, order: Order, account: Account, price: Decimal, cap: Decimal | None) -> tuple[Order, Decimal]:
         """The order after this open, and how much of it fills at `price`."""
@@ -151,18 +148,17 @@ def _priority(order: Order) -> tuple[bool, str, dt.datetime, str]:
     return order.side is Side.BUY, order.symbol, order.decided_at, order.id
 
 
-def _rows(bars: pl.DataFrame, symbols: set[str]) -> dict[str, dict[str, float]]:
+def _rows(bars: SessionBars, symbols: set[str]) -> dict[str, dict[str, float]]:
     """Checked numbers of the symbols that matter, by symbol."""
     names = ("open", "close", "price_factor", "split_factor")
-    known = bars["symbol"].to_list()
-    at = [i for i, symbol in enumerate(known) if symbol in symbols]
-    numbers = np.column_stack([bars[name].to_numpy()[at] for name in names])  # a null is NaN
+    at = sorted(bars.places[symbol] for symbol in symbols)
+    numbers = np.column_stack([bars.column(name)[at] for name in names])
     for i, column in np.argwhere(~(np.isfinite(numbers) & (numbers > 0))):
-        symbol, name = known[at[i]], names[column]
+        symbol, name = bars.symbols[at[i]], names[column]
         raise DataUnfit(
-            f"{symbol} has {name} {bars[name][at[i]]}.", field=name, remedy="Validate the bars before trading on them."
+            f"{symbol} has {name} {numbers[i, column]}.", field=name, remedy="Validate the bars before trading on them."
         )
-    return {known[i]: dict(zip(names, row, strict=True)) for i, row in zip(at, numbers.tolist(), strict=True)}
+    return {bars.symbols[i]: dict(zip(names, row, strict=True)) for i, row in zip(at, numbers.tolist(), strict=True)}
 
 
 def _volume(value: float | None, symbol: str) -> Decimal:
