@@ -1,6 +1,9 @@
 """One suite for every `FeatureStore`, and what only Feast can show."""
 
 import datetime as dt
+import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -409,3 +412,32 @@ def test_an_online_layout_that_is_not_feasts_on_redis_is_refused(
     (broken_repo / "definitions.py").write_text((REPO / "definitions.py").read_text())
     with pytest.raises(InvalidConfig, match="supported are"):
         FeastFeatureStore(broken_repo, tmp_path, redis_url).apply()
+
+
+def test_online_rows_are_read_and_written_without_importing_feast(
+    feast_store: FeastFeatureStore, redis_url: str, symbol: str
+) -> None:
+    feast_store.write_offline(row(symbol, DAY1))
+    feast_store.materialize(until=DAY1)
+    code = f"""
+import datetime as dt, sys
+from pathlib import Path
+import polars as pl
+from alphamill.adapters.feast import FeastFeatureStore
+store = FeastFeatureStore(Path({str(REPO)!r}), Path({str(feast_store._data)!r}), {redis_url!r})
+rows = pl.read_parquet({str(feast_store._offline)!r})
+store.write_online(rows.with_columns(ts=pl.col("ts") + dt.timedelta(days=1), ret_1=pl.lit(7.5)))
+assert store.read_online([{symbol!r}], ["ret_1"])[{symbol!r}].values == {{"ret_1": 7.5}}
+print(sorted({{"feast", "torch"}} & sys.modules.keys()))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.returncode) == ("[]\n", 0), ended.stderr
+
+
+def test_a_registry_that_somebody_else_changed_is_read_again(redis_url: str, tmp_path: Path, symbol: str) -> None:
+    FeastFeatureStore(REPO, tmp_path, redis_url).apply()
+    (tmp_path / "declared.json").write_text((tmp_path / "declared.json").read_text().replace("ret_1", "ret_9"))
+    assert FeastFeatureStore(REPO, tmp_path, redis_url).read_online([symbol], ["ret_9"]) == {}  # the note is believed
+    os.utime(tmp_path / "registry.db")
+    with pytest.raises(InvalidFeatures, match="ret_9"):
+        FeastFeatureStore(REPO, tmp_path, redis_url).read_online([symbol], ["ret_9"])

@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 import yaml
 
+from alphamill.adapters.feast_declared import DeclaredNotes
 from alphamill.adapters.feast_environment import connection_string, environment
 from alphamill.adapters.feast_redis import FeastRedis, Floats, Micros
 from alphamill.adapters.feature_rows import check_rows, require_declared
@@ -74,8 +75,9 @@ class FeastFeatureStore:
         objects = self._declarations()
         with self._redis_errors():
             self._store.apply(objects)
-        self._declared = ()
-        return self._features()
+        self._declared = self._registered()
+        self._notes.write(self._declared)
+        return self._declared
 
     def write_offline(self, rows: pl.DataFrame) -> None:
         """Replace the offline table, and declare its features if they are not yet.
@@ -112,6 +114,7 @@ class FeastFeatureStore:
         # Feast prints progress; the one who calls has its own.
         with self._redis_errors(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             self._store.materialize(_EPOCH, until, feature_views=[VIEW])
+        self._notes.write(self._registered())
         # Feast leaves a row of the same instant as it is, although a corrected bar or a new
         # feature has changed its values.
         self._write(self._to_write(rows))
@@ -214,25 +217,32 @@ class FeastFeatureStore:
 
     def _features(self) -> tuple[str, ...]:
         """Names that Feast's registry declares."""
+        if not self._declared:
+            self._declared = self._notes.read() or self._registered()
+        return self._declared
+
+    def _registered(self) -> tuple[str, ...]:
+        """The same, from the registry itself: imports Feast."""
         from feast.errors import FeastObjectNotFoundException
 
-        if not self._declared:
-            try:
-                view = self._store.get_feature_view(VIEW)
-            except (FeastObjectNotFoundException, FileNotFoundError) as error:
-                raise NotFound(
-                    f"Feast has no view {VIEW!r} in {self._data}.", field="data_dir", remedy="Run apply first."
-                ) from error
-            self._declared = tuple(feature.name for feature in view.features)
-        return self._declared
+        try:
+            self._store.refresh_registry()
+            view = self._store.get_feature_view(VIEW)
+        except (FeastObjectNotFoundException, FileNotFoundError) as error:
+            raise NotFound(
+                f"Feast has no view {VIEW!r} in {self._data}.", field="data_dir", remedy="Run apply first."
+            ) from error
+        return tuple(feature.name for feature in view.features)
+
+    @property
+    def _notes(self) -> DeclaredNotes:
+        return DeclaredNotes(Path(self._config["registry"]["path"]))
 
     def _require(self, features: Sequence[str]) -> None:
         if not self._declared or not set(features) <= set(self._declared):
             with self._turn:
-                if not set(features) <= set(self._features()):
-                    # Another process may have applied since.
-                    self._store.refresh_registry()
-                    self._declared = ()
+                # Another process may have applied since.
+                self._declared = ()
                 require_declared(features, self._features())
         if not features:
             require_declared(features, self._declared)
