@@ -5,12 +5,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Final
 
 import numpy as np
 
 from alphamill.adapters.brokers.paper_books import PaperBooks, paid_out
 from alphamill.adapters.brokers.paper_delisting import Delistings, cancelled, delisted, settlements
 from alphamill.adapters.brokers.paper_events import CorporateAction, SessionMatched
+from alphamill.domain.bars import BAR_VALUES
 from alphamill.domain.costs import CommissionModel, SlippageModel
 from alphamill.domain.money import round_shares, to_decimal
 from alphamill.domain.orders import Fill, Order, OrderStatus, Side
@@ -20,6 +22,10 @@ from alphamill.execution import Account
 from alphamill.execution.corporate_actions import split_order
 
 SessionOpen = Callable[[dt.date], dt.datetime]
+
+#: What matching reads of a bar.
+_NAMES: Final = ("open", "close", "price_factor", "split_factor")
+_NEEDED: Final = [BAR_VALUES.index(name) for name in _NAMES]
 
 
 def midnight_utc(session: dt.date) -> dt.datetime:
@@ -150,15 +156,16 @@ def _priority(order: Order) -> tuple[bool, str, dt.datetime, str]:
 
 def _rows(bars: SessionBars, symbols: set[str]) -> dict[str, dict[str, float]]:
     """Checked numbers of the symbols that matter, by symbol."""
-    names = ("open", "close", "price_factor", "split_factor")
     at = sorted(bars.places[symbol] for symbol in symbols)
-    numbers = np.column_stack([bars.column(name)[at] for name in names])
-    for i, column in np.argwhere(~(np.isfinite(numbers) & (numbers > 0))):
-        symbol, name = bars.symbols[at[i]], names[column]
+    numbers = bars.values[:, at][_NEEDED]
+    sound = (numbers > 0) & (numbers < np.inf)
+    if not sound.all():
+        column, i = np.argwhere(~sound)[0]
+        symbol, name = bars.symbols[at[i]], _NAMES[column]
         raise DataUnfit(
-            f"{symbol} has {name} {numbers[i, column]}.", field=name, remedy="Validate the bars before trading on them."
+            f"{symbol} has {name} {numbers[column, i]}.", field=name, remedy="Validate the bars before trading on them."
         )
-    return {bars.symbols[i]: dict(zip(names, row, strict=True)) for i, row in zip(at, numbers.tolist(), strict=True)}
+    return {bars.symbols[i]: dict(zip(_NAMES, row, strict=True)) for i, row in zip(at, numbers.T.tolist(), strict=True)}
 
 
 def _volume(value: float | None, symbol: str) -> Decimal:
