@@ -53,9 +53,10 @@ def gate_table(checked: "LearningCheck") -> "Table":
     for trial in checked.gate:
         said = "accepted" if trial.verdict.accepted else "refused"
         colour = "green" if trial.holds else "red"
-        reasons = ", ".join(check.name for check in trial.verdict.failed)
+        failed = [check.name for check in trial.verdict.failed]
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
         against = trial.against if trial.profile == "paper" else f"{trial.against}, for {trial.profile}"
-        table.add_row(trial.name, against, f"[{colour}]{said}[/]", reasons)
+        table.add_row(trial.name, against, f"[{colour}]{said}[/]", f"{failed[0]}{more}" if failed else "")
     return table
 
 

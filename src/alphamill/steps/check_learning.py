@@ -12,9 +12,18 @@ from alphamill.evaluation.forecast_metrics import ForecastMetrics, forecast_metr
 from alphamill.evaluation.panels import checked_panel
 from alphamill.evaluation.recovery import Recovery, Shuffled, recovery, shuffled
 from alphamill.steps.learning_gate import GateTrial, try_gate
-from alphamill.steps.learning_runs import HORIZON, ZSCORE_BARS, Size, forecasts, market, rows_of
+from alphamill.steps.learning_runs import (
+    FEATURES,
+    HORIZON,
+    ZSCORE_BARS,
+    Size,
+    forecasts,
+    market,
+    rows_of,
+    training_rows,
+)
 from alphamill.steps.learning_runs import with_labels_of_other_names as with_strange_labels
-from alphamill.testing.known_ic import daily_ic, daily_rank_ic, zscore_share
+from alphamill.testing.known_ic import daily_ic, daily_rank_ic, learned_ic, zscore_share
 
 Tell = Callable[[str], object]
 STRENGTHS: Final = (0.0, 0.02, 0.05, 0.1)
@@ -41,9 +50,10 @@ class Confidence:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one strength of the signal led to: a panel and its metrics per market."""
+    """What one strength of the signal led to: a panel and its metrics per market, from so many rows per fit."""
 
     signal_ic: float
+    training_rows: int
     panels: tuple[pl.DataFrame, ...]
     metrics: tuple[ForecastMetrics, ...]
 
@@ -103,14 +113,18 @@ def learn(signal_ic: float, seeds: list[int], tell: Tell = lambda _: None, *, si
     panels = []
     for number, seed in enumerate(seeds, start=1):
         tell(f"known IC {signal_ic:.2f}, market {number} of {len(seeds)}")
-        panels.append(forecasts(rows_of(market(size, signal_ic, seed).bars), seed))
-    return Learned(signal_ic, tuple(panels), tuple(forecast_metrics(panel, horizon_bars=HORIZON) for panel in panels))
+        rows = rows_of(market(size, signal_ic, seed).bars)
+        panels.append(forecasts(rows, seed))
+    measured = tuple(forecast_metrics(panel, horizon_bars=HORIZON) for panel in panels)
+    # Markets of one size have the same days, so the last one speaks for all.
+    return Learned(signal_ic, round(training_rows(rows)), tuple(panels), measured)
 
 
 def recovered(learned: Learned, *, names: int, rows: int) -> tuple[Recovery, Recovery]:
     """IC and RankIC against what theory says they are; `rows` bands are judged together."""
     visible = learned.signal_ic * zscore_share(ZSCORE_BARS)
-    known = {"ic": daily_ic(visible, names), "rank_ic": daily_rank_ic(visible, names)}
+    attainable = learned_ic(visible, len(FEATURES), learned.training_rows)
+    known = {"ic": daily_ic(attainable, names), "rank_ic": daily_rank_ic(attainable, names)}
     label = {"ic": "IC", "rank_ic": "RankIC"}
 
     def of(column: str) -> Recovery:

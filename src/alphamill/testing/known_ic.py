@@ -2,7 +2,8 @@
 
 A model does not see the signal s(t) but `volume_zscore_21`: the volume, linear in s(t), against its own last 21 bars.
 From `signal_ic`, the correlation of s(t) with the label, three steps lead to the number that the pipeline measures:
-the part of the signal that the z-score keeps, the expected sample correlation of one day, and that of its ranks.
+the part of the signal that the z-score keeps, what estimating the weights costs, and the expected sample correlation
+of one day, plain or of ranks.
 """
 
 from math import asin, exp, lgamma, pi, sqrt
@@ -26,6 +27,19 @@ def zscore_share(bars: int) -> float:
     if bars < 2:
         raise InvalidInput(f"bars is {bars}.", field="bars", remedy="A z-score needs two values or more.")
     return sqrt(2.0 / bars) * exp(lgamma(bars / 2) - lgamma((bars - 1) / 2))
+
+
+def learned_ic(ic: float, weights: int, rows: int) -> float:
+    """Correlation with the label of a forecast whose weights were estimated by least squares.
+
+    With k features of variance 1 that are independent of each other and of their own past, and labels of variance 1,
+    the estimated forecast is the best one plus an independent error of variance k (1 - ic^2) / n, so its correlation
+    with new labels is ic^2 / sqrt(ic^2 + k (1 - ic^2) / n). Labels that overlap do not change that: a feature without
+    memory multiplies their neighbours by independent values. One with memory costs more.
+    """
+    if weights < 1 or rows <= weights:
+        raise InvalidInput(f"{weights} weights, {rows} rows.", field="rows", remedy="Give more rows than weights.")
+    return ic * abs(ic) / sqrt(ic**2 + weights * (1.0 - ic**2) / rows)
 
 
 def daily_ic(ic: float, names: int) -> float:

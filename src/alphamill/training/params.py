@@ -18,7 +18,9 @@ class ModelParams(BaseModel):
         default=(32,), description="Widths of the hidden layers; the linear model has none and ignores them."
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of hidden units silenced per training step.")
-    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="Step size of AdamW.")
+    learning_rate: float = Field(
+        default=3e-3, gt=0, le=1, description="First step size of AdamW; it falls linearly to 0."
+    )
     weight_decay: float = Field(default=1e-4, ge=0, le=10, description="Decoupled weight decay of AdamW.")
     epochs: int = Field(default=12, ge=1, le=1000, description="Passes over the training rows, at most.")
     batch_size: int = Field(default=512, ge=1, description="Rows per gradient step.")

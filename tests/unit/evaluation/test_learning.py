@@ -23,8 +23,16 @@ from alphamill.steps.check_learning import (
     recovered,
     without_signal,
 )
-from alphamill.steps.learning_runs import HORIZON, Size, forecasts, market, rows_of, with_labels_of_other_names
-from alphamill.training import Dataset, ModelParams
+from alphamill.steps.learning_runs import (
+    HORIZON,
+    Size,
+    forecasts,
+    market,
+    rows_of,
+    training_rows,
+    with_labels_of_other_names,
+)
+from alphamill.training import Dataset
 
 SMALL = Size(names=40, sessions=800)
 MARKETS = 3
@@ -45,11 +53,15 @@ def rows() -> list[Dataset]:
     return [rows_of(market(SMALL, 0.1, seed).bars) for seed in market_seeds(2, 2)]
 
 
-def judged(sets: list[Dataset], params: ModelParams | None = None) -> Recovery:
+def judged(sets: list[Dataset]) -> Recovery:
     """The IC of these rows against what a signal of 0.1 is known to give."""
-    chosen = params or ModelParams(batch_size=2048)
-    panels = tuple(forecasts(rows, seed, chosen) for seed, rows in enumerate(sets))
-    learned = Learned(0.1, panels, tuple(forecast_metrics(panel, horizon_bars=HORIZON) for panel in panels))
+    panels = tuple(forecasts(rows, seed) for seed, rows in enumerate(sets))
+    learned = Learned(
+        0.1,
+        round(training_rows(sets[0])),
+        panels,
+        tuple(forecast_metrics(panel, horizon_bars=HORIZON) for panel in panels),
+    )
     return recovered(learned, names=SMALL.names, rows=1)[0]
 
 
@@ -83,8 +95,14 @@ def test_features_a_session_late_lose_the_signal(rows: list[Dataset]) -> None:
     assert judged([late(dataset) for dataset in rows]).verdict == "signal lost"
 
 
-def test_a_careless_fit_loses_the_signal(rows: list[Dataset]) -> None:
-    assert judged(rows, ModelParams(learning_rate=0.3, batch_size=256, epochs=2)).verdict == "signal lost"
+def test_features_joined_to_the_wrong_name_lose_the_signal(rows: list[Dataset]) -> None:
+    def mixed(dataset: Dataset) -> Dataset:
+        x = dataset.x.reshape(-1, len(dataset.symbols), len(dataset.features)).copy()
+        third = len(dataset.symbols) // 3
+        x[:, :third] = np.roll(x[:, :third], 1, axis=1)
+        return replace(dataset, x=x.reshape(dataset.x.shape))
+
+    assert judged([mixed(dataset) for dataset in rows]).verdict == "signal lost"
 
 
 def test_the_same_rows_untouched_are_in_the_band(rows: list[Dataset]) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from alphamill.errors import InvalidInput
 from alphamill.features import compute
-from alphamill.testing.known_ic import daily_ic, daily_rank_ic, zscore_share
+from alphamill.testing.known_ic import daily_ic, daily_rank_ic, learned_ic, zscore_share
 from alphamill.testing.market import market_with_signal
 
 
@@ -42,6 +42,21 @@ def test_daily_coefficients_have_the_stated_expectation(ic: float, names: int) -
     assert correlation_of_rows(*ranks).mean() == pytest.approx(daily_rank_ic(ic, names), abs=allowed)
 
 
+def test_least_squares_on_few_rows_costs_as_much_as_stated() -> None:
+    rng, ic, features, rows = np.random.default_rng(2), 0.1, 4, 500
+    beta = np.array([ic, 0.0, 0.0, 0.0])
+    got = []
+    for _ in range(2_000):
+        x = rng.standard_normal((rows, features))
+        y = x @ beta + np.sqrt(1 - ic**2) * rng.standard_normal(rows)
+        weights = np.linalg.lstsq(x, y, rcond=None)[0]
+        # The population correlation of this very forecast, no new rows needed.
+        got.append(weights @ beta / np.sqrt(weights @ weights))
+    assert np.mean(got) == pytest.approx(learned_ic(ic, features, rows), rel=0.02)
+    assert learned_ic(-0.1, 1, 10**9) == pytest.approx(-0.1)
+    assert learned_ic(0.0, 1, 100) == 0.0
+
+
 def test_many_names_come_close_to_the_population() -> None:
     assert daily_ic(0.3, 100_000) == pytest.approx(0.3, rel=1e-5)
     assert daily_rank_ic(0.3, 100_000) == pytest.approx(6 / np.pi * np.arcsin(0.15), rel=1e-4)
@@ -50,6 +65,7 @@ def test_many_names_come_close_to_the_population() -> None:
 def test_what_has_no_answer_is_refused() -> None:
     for call, field in (
         (lambda: zscore_share(1), "bars"),
+        (lambda: learned_ic(0.1, 5, 5), "rows"),
         (lambda: daily_ic(1.0, 10), "ic"),
         (lambda: daily_rank_ic(0.1, 2), "names"),
     ):

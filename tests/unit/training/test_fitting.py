@@ -1,5 +1,8 @@
 """Fits: the same bits for the same seed, scales from the training window, failures that say so."""
 
+import copy
+import datetime as dt
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,6 +19,7 @@ from alphamill.training import (
     architectures,
     build_dataset,
     fit,
+    fitting,
     gaussian_nll,
     predict,
     walk_forward_forecasts,
@@ -83,13 +87,24 @@ def test_known_mean_and_spread_are_learned(dataset: Dataset, name: str) -> None:
     assert gaussian_nll(mean, std, dataset.y[test]) < gaussian_nll(0 * mean, constant, dataset.y[test]) - 0.1
 
 
-def test_early_stopping_keeps_the_weights_of_the_best_epoch_on_held_out_sessions(dataset: Dataset) -> None:
+def test_early_stopping_keeps_the_weights_of_the_best_epoch_on_held_out_sessions(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     params = ModelParams(architecture="mlp", hidden=(64,), epochs=12, learning_rate=3e-2)
     rows = np.flatnonzero(dataset.session < 120)
     held = np.flatnonzero((dataset.session >= 102) & (dataset.session < 120))  # the newest 15 %
     trained = dataset.session < 102 - 6  # purged by horizon + 1 sessions
 
-    by_epoch = [fit(dataset, trained, params.model_copy(update={"epochs": epochs}), 0) for epochs in range(1, 13)]
+    by_epoch: list[torch.nn.Module] = []
+    check = fitting._check_finite
+
+    def keeping(module: torch.nn.Module, params: ModelParams, epoch: int) -> None:
+        by_epoch.append(copy.deepcopy(module).eval())
+        check(module, params, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "_check_finite", keeping)
+        fit(dataset, trained, params, 0)
     scores = [gaussian_nll(*predict(module, dataset.x[held]), dataset.y[held]) for module in by_epoch]
     assert 0 < int(np.argmin(scores)) < 11, "the sample must overfit within the epochs for this test to say anything"
 
@@ -98,6 +113,29 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch_on_held_out_sessions
     impatient = fit(dataset, rows, params.model_copy(update={"patience_epochs": 1}), 0)
     first_worse = next(epoch for epoch in range(1, 12) if scores[epoch] >= scores[epoch - 1])
     assert weights(impatient) == weights(by_epoch[first_worse - 1])
+
+
+def test_the_weights_settle_where_least_squares_has_them() -> None:
+    # At a constant step size they would keep moving by about sqrt(rate / 2 / sqrt(batch)), 0.02 here.
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((20_000, 3))
+    y = 0.01 * (x @ [0.05, 0.0, -0.02] + rng.standard_normal(20_000))
+    days = np.repeat(np.arange(2_000), 10)
+    ts = dt.datetime(2010, 1, 4, 21, tzinfo=dt.UTC)
+    frame = pl.DataFrame(
+        {
+            "symbol": [f"S{i}" for i in range(10)] * 2_000,
+            "ts": [ts + dt.timedelta(days=int(day)) for day in days],
+            "label": y,
+            "label_end_ts": [ts + dt.timedelta(days=int(day) + 2) for day in days],
+            **{f"f{i}": x[:, i] for i in range(3)},
+        }
+    )
+    dataset = build_dataset(frame, ["f0", "f1", "f2"], horizon_bars=1)
+    module = fit(dataset, np.arange(len(dataset)), ModelParams(weight_decay=0.0, learning_rate=2e-2), 0)
+    scaled = (dataset.x - dataset.x.mean(axis=0)) / dataset.x.std(axis=0)
+    expected = np.linalg.lstsq(np.c_[scaled, np.ones(len(scaled))], dataset.y / dataset.y.std(), rcond=None)[0][:3]
+    np.testing.assert_allclose(module.net.out.weight.detach().numpy()[0], expected, atol=1.5e-2)
 
 
 def test_early_stopping_needs_sessions_to_hold_out(dataset: Dataset) -> None:
