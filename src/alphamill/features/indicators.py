@@ -172,6 +172,7 @@ def _close_moments(w: Prices) -> tuple[Floats, Floats]:
 
 def _ratio_or_zero(numerator: Floats, spread: Floats) -> Floats:
     """numerator / spread, 0 where the spread is exactly 0; NaN of the warm-up passes through."""
-    out = np.where(np.isnan(spread), np.nan, 0.0)
-    np.divide(numerator, spread, out=out, where=spread > 0)
-    return out
+    still = spread == 0.0
+    if not still.any():
+        return numerator / spread
+    return np.divide(numerator, spread, out=np.zeros_like(spread), where=~still)

@@ -82,6 +82,8 @@ class Prices:
 
 def _factor(steps: Floats, scale: float) -> Floats:
     """Running product times `scale`."""
+    if (steps == 1.0).all():
+        return np.full(steps.size, scale)
     product: Floats = np.multiply(np.cumprod(steps), scale, dtype=np.float64)
     return product
 

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from alphamill.domain.bar_columns import checked_columns
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.features import FEATURE_KEY
 from alphamill.domain.history import BarHistory, BarWindow
@@ -54,8 +55,7 @@ def compute_in_parts(bars: pl.DataFrame, names: Sequence[str] | None = None) -> 
     if "symbol" in bars.columns and not bars["symbol"].is_sorted():
         bars = bars.sort("symbol", maintain_order=True)
     for part in _parts(bars):
-        history = BarHistory.from_bars(part)
-        yield _history_frame(history, features)
+        yield _part_frame(part, features)
 
 
 def schema(names: Sequence[str] | None = None) -> pl.Schema:
@@ -79,17 +79,20 @@ def _parts(bars: pl.DataFrame) -> Iterator[pl.DataFrame]:
         start = end
 
 
-def _history_frame(history: BarHistory, features: Sequence[Feature]) -> pl.DataFrame:
-    """All rows of all symbols of a history."""
-    symbols = history.symbols
-    windows = [history.window(symbol) for symbol in symbols]
-    ends = np.cumsum([0, *(window.ts.size for window in windows)])
+def _part_frame(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """All rows of a frame sorted by symbol."""
+    columns = checked_columns(bars)
+    ends = np.cumsum([0, *columns.lengths])
+    # Not the first of a symbol, and not newer than the bar before it: the history says which it is.
+    late = np.diff(columns.ts, prepend=columns.ts[:1]) <= 0
+    late[ends[:-1]] = False
+    if late.any():
+        BarHistory.from_bars(bars)
     values = np.full((len(features), ends[-1]), np.nan)
-    for i, (symbol, window) in enumerate(zip(symbols, windows, strict=True)):
-        fill(values[:, ends[i] : ends[i + 1]], symbol, window, features)
-    rows = np.repeat(np.arange(len(symbols)), np.diff(ends))
-    ts = np.concatenate([np.empty(0, dtype=np.int64), *(window.ts for window in windows)])
-    return frame_of(pl.Series("symbol", symbols, dtype=pl.String).gather(rows), ts, values, features)
+    for symbol, start, end in zip(columns.names, ends, ends[1:], strict=False):
+        window = BarWindow(columns.ts[start:end], *columns.values[:, start:end])
+        fill(values[:, start:end], symbol, window, features)
+    return frame_of(bars["symbol"], columns.ts, values, features)
 
 
 def fill(out: Floats, symbol: str, window: BarWindow, features: Sequence[Feature]) -> None:
