@@ -50,7 +50,8 @@ def collect(
     NotReconciled
         More was filled than the broker's own order says, or the broker does not know the ledger's last fill.
     """
-
+    # Fills first: what fills in between is in the order's answer, never in the fills alone.
+    fills = _new_fills(record, _newest(record, broker), known)
     answers = [(order, broker.order(order.id)) for order in record.open_orders]
 
     def counted(fills: Sequence[Fill]) -> list[tuple[Order, Order | None]]:
@@ -59,7 +60,6 @@ def collect(
         now = ((_as_restated(order, answer, splits or {}, share_step), answer) for order, answer in before)
         return [(_with_fills(order, late), answer) for order, answer in now]
 
-    fills = _new_fills(record, _newest(record, broker), known)
     if any(answer and order.filled_quantity < answer.filled_quantity for order, answer in counted(fills)):
         fills = _new_fills(record, broker.fills(record.name), known)
     updates = [_updated(order, answer) for order, answer in counted(fills)]

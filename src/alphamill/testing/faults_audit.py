@@ -1,7 +1,7 @@
 """The books after a run, checked against each other and against an own recomputation from fills and bars."""
 
 import datetime as dt
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -123,12 +123,25 @@ def _fills(evidence: Evidence) -> Iterator[str]:
         yield "a fill is in the ledger twice"
     for fill in {*ours} ^ {*theirs}:
         yield f"{fill.id} is only {'in the ledger' if fill in ours else 'at the broker'}"
-    filled: dict[str, Decimal] = defaultdict(Decimal)
-    for fill in ours:
-        filled[fill.order_id] += fill.quantity
     for order in evidence.pages.orders(name):
-        if filled[order.id] != order.filled_quantity:
-            yield f"fills of {order.id} sum to {filled[order.id]}, the order says {order.filled_quantity:f}"
+        if order.filled_quantity not in _sums([f for f in ours if f.order_id == order.id], evidence.bars):
+            yield f"the fills of {order.id} do not sum to {order.filled_quantity:f}"
+
+
+def _sums(fills: Sequence[Fill], bars: pl.DataFrame) -> set[Fraction]:
+    """What an order's fills sum to in the shares of its last fill, or of a split after it while it stayed open."""
+    if not fills:
+        return {Fraction(0)}
+    of_symbol = bars.filter((pl.col("symbol") == fills[0].symbol) & (pl.col("split_factor") != 1.0))
+    events: list[tuple[dt.date, int, Fraction]]
+    events = [(day, 0, Fraction(split)) for day, split in of_symbol.select("session", "split_factor").iter_rows()]
+    events += [(fill.filled_at.date(), 1, Fraction(fill.quantity)) for fill in fills]
+    total, sums, left = Fraction(0), set(), len(fills)
+    for _, is_fill, amount in sorted(events):
+        total, left = (total + amount, left - 1) if is_fill else (total / amount, left)
+        if not left:
+            sums.add(total)
+    return sums
 
 
 def _money(evidence: Evidence) -> Iterator[str]:

@@ -82,11 +82,15 @@ class Drill:
         self.repeated_target: int | None = None
         self.unexpected: list[str] = []
         self.last_error = ""
+        self._over = False
 
     def run(self) -> None:
-        """The whole script, then without faults until nothing changes any more."""
+        """The whole script; the last session without faults, so that what was left open before it is settled."""
         self.start()
         for index, session in enumerate(self.script.sessions):
+            self._over = index == len(self.script.sessions) - 1
+            if self._over:
+                self.plan.stop()
             self._arrive(index, session)
             for _ in range(self._rng.randint(1, 3)):
                 self.round()
@@ -261,7 +265,8 @@ class Drill:
         try:
             yield
         finally:
-            self.plan.resume()
+            if not self._over:
+                self.plan.resume()
 
 
 def _bar_clock() -> Any:
