@@ -8,7 +8,7 @@ import pytest
 
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import Order, OrderStatus, Position
+from alphamill.domain.orders import Fill, Order, OrderStatus, Position
 from alphamill.errors import BrokerUnavailable, NotReconciled
 from alphamill.execution import collect, reconcile, send_orders
 from alphamill.execution.corporate_actions import split_order
@@ -176,6 +176,35 @@ def test_an_order_closed_after_a_split_stays_open_until_the_ledger_counts_in_new
     (settled,), fills = collect(record(unsettled, last_fill_id=first.id), broker, splits={"A": 3.0})
     assert sum(fill.quantity for fill in fills) == new_part
     assert (settled.status, settled.quantity, settled.filled_quantity) == (OrderStatus.CANCELLED, 6, 1 + new_part)
+
+
+class FillsMeanwhile(FakeBroker):
+    """Fills an order right after it answered the first question."""
+
+    asked = False
+
+    def order(self, order_id: str) -> Order | None:
+        answer = super().order(order_id)
+        self._fill_once()
+        return answer
+
+    def fills(self, portfolio: str, *, after: str | None = None) -> list[Fill]:
+        answer = super().fills(portfolio, after=after)
+        self._fill_once()
+        return answer
+
+    def _fill_once(self) -> None:
+        if not self.asked:
+            self.asked = True
+            self.fill(ORDER.id, D(100), OPEN)
+
+
+def test_a_fill_between_two_questions_is_collected() -> None:
+    broker = FillsMeanwhile()
+    order = accepted(broker)
+    ((after,), fills) = collect(record(order), broker)
+    assert (after.status, after.filled_quantity) == (OrderStatus.FILLED, 10)
+    assert [fill.quantity for fill in fills] == [10]
 
 
 class LateFills(FakeBroker):
