@@ -251,7 +251,7 @@ class FeastFeatureStore:
         """Of one row per symbol, those that are newer than the online row, or as new but different."""
         names = self._features()
         symbols, ts = rows["symbol"].to_list(), rows["ts"].to_physical().to_numpy()
-        values = rows.select(pl.col(names).fill_null(np.nan)).to_numpy()
+        values = np.column_stack([rows.get_column(name).to_numpy() for name in names])  # a null becomes NaN
         with self._redis_errors():
             online = self._redis.read(symbols, names)
         differs = (values != online.values) & ~(np.isnan(values) & np.isnan(online.values))
