@@ -55,7 +55,7 @@ def collect(
     answers = [(order, broker.order(order.id)) for order in record.open_orders]
 
     def counted(fills: Sequence[Fill]) -> list[tuple[Order, Order | None]]:
-        early, late = split_by_session(record, fills)
+        early, late = map(_quantities, split_by_session(record, fills))
         before = ((_with_fills(order, early), answer) for order, answer in answers)
         now = ((_as_restated(order, answer, splits or {}, share_step), answer) for order, answer in before)
         return [(_with_fills(order, late), answer) for order, answer in now]
@@ -114,8 +114,16 @@ def _as_restated(order: Order, answer: Order | None, splits: Mapping[str, float]
     return in_new_shares(order, splits, share_step)
 
 
-def _with_fills(order: Order, fills: Sequence[Fill]) -> Order:
-    more = sum((fill.quantity for fill in fills if fill.order_id == order.id), Decimal(0))
+def _quantities(fills: Sequence[Fill]) -> dict[str, Decimal]:
+    """Shares filled, by order."""
+    filled: dict[str, Decimal] = {}
+    for fill in fills:
+        filled[fill.order_id] = filled.get(fill.order_id, Decimal(0)) + fill.quantity
+    return filled
+
+
+def _with_fills(order: Order, filled: Mapping[str, Decimal]) -> Order:
+    more = filled.get(order.id)
     return replace(order, filled_quantity=order.filled_quantity + more) if more else order
 
 

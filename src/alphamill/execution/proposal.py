@@ -63,10 +63,10 @@ def propose_orders(
     base = nav_usd * (1 - Decimal(str(cash_buffer_pct)) / 100)
     orders = []
     for symbol in sorted(set(target_weights) - set(held)):
-        price = _price(symbol, prices)
         position = positions.get(symbol)
         if position is None and target_weights[symbol] == 0:
-            continue
+            continue  # neither held nor wanted: its price is not needed
+        price = _price(symbol, prices)
         weight = _weight(symbol, target_weights[symbol])
         quantity = position.quantity if position else Decimal(0)
         current = quantity * price / nav_usd
