@@ -10,16 +10,19 @@ from alphamill.domain.models import ModelCard
 HIDDEN = (64, 32)
 
 
-def write_model(folder: Path, features: tuple[str, ...]) -> None:
-    """model.onnx (scaling, two hidden layers, a mean and a std above zero) and card.json."""
+def write_model(folder: Path, features: tuple[str, ...], sample: np.ndarray | None = None) -> None:
+    """model.onnx (scaling, two hidden layers, a mean and a std above zero) and card.json.
+
+    Scaled by `sample`, rows of features, forecasts are of both signs and a few per cent; without it they are any.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)
     widths = (len(features), *HIDDEN, 1)
     constants: dict[str, np.ndarray] = {
-        "centre": np.zeros(widths[0]),
-        "scale": np.ones(widths[0]),
+        "centre": np.zeros(widths[0]) if sample is None else sample.mean(axis=0),
+        "scale": np.ones(widths[0]) if sample is None else sample.std(axis=0),
         "axis": np.array([1]),
     }
     nodes = [
