@@ -32,7 +32,9 @@ def alive() -> dict[str, str]:
 
 @router.get("/readyz", responses=PROBLEMS, summary="Can it trade")
 def ready(parts: WithParts) -> dict[str, str]:
-    """The ledger opens, the online store and the forecaster answer, no session waits; 503 names what is wrong.
+    """The ledger opens and agrees with the broker, the online store and the forecaster answer, no session waits.
+
+    503 names what is wrong.
 
     `home` says whose controller this is: whoever starts one must not take another's for it.
     """
@@ -49,6 +51,11 @@ def ready(parts: WithParts) -> dict[str, str]:
         raise Unavailable(
             f"a closed session has been waiting for {parts.live.behind_secs:.0f} s: every round fails.",
             remedy="The controller's log says why.",
+        )
+    if differences := parts.live.disagreements():
+        raise Unavailable(
+            f"ledger and broker disagree: {'; '.join(differences)}.",
+            remedy="Nothing is sent until they agree; see docs/runbooks/ledger-and-broker-disagree.md.",
         )
     home = str(parts.settings.home.resolve())
     return {"status": "ready", "model": f"{signature.name}-{signature.version}", "home": home}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alphamill.controller import books
+from alphamill.controller.agreement import Agreement
 from alphamill.controller.books import UNANSWERED, forbids, in_doubt, unclear
 from alphamill.controller.decision import decision_of
 from alphamill.controller.delistings import Delistings
@@ -22,7 +23,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, reconcile, send_orders
 from alphamill.execution.sending import confirmed
-from alphamill.monitoring.alerts import Alert, delisted, of_decision, reconciliation_differs, state_changed
+from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
 from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 
@@ -75,6 +76,7 @@ class PortfolioController:
         self._notifier = notifier
         self._rules = default_rules(spec) if rules is None else rules
         self._told: set[str] = set()
+        self.agreement = Agreement(broker, ledger, spec.broker.share_step, self._tell)
 
     def open(self, market: Market) -> PortfolioRecord:
         """Write the opening point of a new portfolio, so that a restart knows where trading began."""
@@ -117,7 +119,7 @@ class PortfolioController:
         decision = self._decide(record, market, late)
         self._ledger.commit_decision(decision)
         if decision.orders:
-            self.send_committed()
+            self.send_committed(compared=True)
         elif record.open_orders:
             self.enforce_state()  # the drawdown may have tripped since
         for alert in of_decision(decision, self.spec):
@@ -157,13 +159,14 @@ class PortfolioController:
         plan = plan_to_weights(context, self._rules, current, targets, {}, said, set())
         decision = decision_of(self.spec, record, replace(market, ts=at), "manual", plan=plan)
         self._ledger.commit_decision(decision)
-        self.send_committed()
+        self.send_committed(compared=True)
         return decision
 
-    def send_committed(self, late: Late = lambda decided_at: None) -> None:
+    def send_committed(self, late: Late = lambda decided_at: None, *, compared: bool = False) -> None:
         """Send what is committed and not yet answered. The state is read again: a halt in between holds.
 
-        A `late` order that was never sent is cancelled; one in flight is asked for, but not sent again.
+        Unless it was `compared` just now, nothing is sent while ledger and broker disagree. A `late` order that was
+        never sent is cancelled; one in flight is asked for, but not sent again.
         """
 
         def expired(order: Order) -> bool:
@@ -174,7 +177,8 @@ class PortfolioController:
         record = self._cancel(record, MISSED, unsent)
         withheld = {o.id for o in unsent}  # should one not be cancelled now, it is not sent either
         waiting = [o for o in record.open_orders if o.status in UNANSWERED and o.id not in withheld]
-        self._send([o for o in waiting if not forbids(record, o)], record, expired)
+        if waiting and (compared or self.agreement.holds(record)):
+            self._send([o for o in waiting if not forbids(record, o)], record, expired)
 
     def _send(self, waiting: Sequence[Order], record: PortfolioRecord, expired: Callable[[Order], bool]) -> None:
         sent: list[Order] = []
@@ -235,8 +239,8 @@ class PortfolioController:
             return decision_of(self.spec, record, market, "model", refusals=stopped or skipped)
         record = self._cancel(record, "replaced by an exit", [o for o in record.open_orders if o.symbol in closing])
         differences = unclear(record, self._broker, closing if skipped else {o.symbol for o in record.open_orders})
+        self.agreement.note(self.spec.name, differences)
         if differences:
-            self._tell(reconciliation_differs(self.spec.name, differences))
             refusals = (*skipped, Refusal("*", "NOT_RECONCILED", "; ".join(differences)))
             return decision_of(self.spec, record, market, "model", refusals=refusals)
         current = market.weights(record.positions, record.nav_usd)

@@ -81,7 +81,10 @@ class LiveTrading:
         return bars
 
     def start(self) -> None:
-        """Recover: load history up to what was settled, open new portfolios, send what was committed but not sent."""
+        """Recover: load history up to what was settled, open new portfolios, send what was committed but not sent.
+
+        Nothing is sent for a portfolio whose ledger and broker disagree.
+        """
         with self._lock:
             settled = [controller.recall() for controller in self._loop.controllers]
             self.universe = self._traded()
@@ -96,6 +99,7 @@ class LiveTrading:
             for controller in self._loop.controllers:
                 controller.open(self._market(controller))
                 controller.adjust(self._market(controller))
+                controller.agreement.holds(self._ledger.load(controller.spec))
                 controller.send_committed(partial(self._loop.late, controller))
                 if controller.decides_again(self._cursor):
                     controller.on_session(self._market(controller), late=self._loop.late(controller, self._cursor))
@@ -200,6 +204,14 @@ class LiveTrading:
                     failed = failed or error
         if failed is not None:
             raise failed
+
+    def disagreements(self) -> list[str]:
+        """Why ledger and broker disagree, each with its portfolio; asked again where they did."""
+        with self._lock:
+            found = [c for c in self._loop.controllers if c.agreement.differences]
+            for controller in found:
+                controller.agreement.holds(self._ledger.load(controller.spec))
+            return [f"{c.spec.name}: {difference}" for c in found for difference in c.agreement.differences]
 
     def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
         """Set a manual target for one portfolio (the first one if None); see `PortfolioController.update_target`."""

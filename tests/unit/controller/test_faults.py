@@ -9,16 +9,18 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+from alphamill.adapters.brokers.paper import PaperBroker
 from alphamill.adapters.sql import SqlBarJournal
 from alphamill.bootstrap import JOURNAL_SESSIONS, controller_parts
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.calendars import next_open
 from alphamill.domain.decisions import TradingState
-from alphamill.domain.orders import OrderStatus
+from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import Universe
-from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar, StoreUnavailable
+from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar, NotReconciled, StoreUnavailable
 from alphamill.execution import reconcile
 from alphamill.monitoring import Metrics
 from alphamill.settings import Settings
@@ -394,6 +396,7 @@ def test_a_start_prunes_what_the_journal_no_longer_needs(
     assert journal.prune(0) == market.filter(pl.col("session") >= market["session"].unique().sort()[kept]).height
     journal.close()
 
+
 def test_a_session_is_tried_again_though_its_rollback_failed_too(system, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(system.live.controller("demo"), "on_session", _unavailable)
@@ -453,3 +456,66 @@ def test_a_session_is_processed_though_the_journals_answer_to_its_merge_was_lost
     assert system.live.close_sessions() == []
     assert system.live.behind_secs > 0  # so the engine's next tick processes it, though no event came
     assert [d.decided_at for d in system.live.process()] == [system.ahead[0]["ts"][0]]
+
+
+def test_a_start_sends_nothing_while_ledger_and_broker_disagree_and_says_so(
+    system, make_live, parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for session in system.ahead[:2]:
+        system.run(session)
+    _run_until_committed(system, system.ahead[2], monkeypatch)
+    held = system.broker._books.accounts["demo"]
+    tampered = replace(held, positions={**held.positions, "SYN001": Position("SYN001", Decimal(7), Decimal(1))})
+    system.broker._books.accounts["demo"] = tampered
+    submitted: list[str] = []
+    submit = system.broker.submit
+    monkeypatch.setattr(system.broker, "submit", lambda order: submitted.append(order.id) or submit(order))
+    live = make_live(parts)
+    live.enforce_states()
+    assert submitted == []
+    assert [d for d in live.disagreements() if "SYN001" in d]
+    assert len([title for title, _ in system.notifier.sent if "disagree" in title]) == 1
+    system.broker._books.accounts["demo"] = held
+    live.enforce_states()
+    assert live.disagreements() == []
+    waiting = [o for o in system.ledger.orders("demo") if o.decided_at == system.ahead[2]["ts"][0]]
+    assert {o.id for o in waiting} == set(submitted)
+    assert {o.status for o in waiting} == {OrderStatus.ACCEPTED}
+
+
+def _run_until_committed(system, session: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends between the commit of the decision and the first order that is sent."""
+    system.forecaster._mean = {"SYN000": -0.03, "SYN001": -0.02, "SYN002": 0.03}
+    with monkeypatch.context() as killed:
+        killed.setattr("alphamill.controller.controller.send_orders", lambda *args, **kwargs: [])
+        system.run(session)
+    assert OrderStatus.PENDING in {o.status for o in system.ledger.orders("demo")}
+
+
+def test_a_broker_with_other_books_stops_the_portfolio_at_the_start(system, make_live, parts) -> None:
+    for session in system.ahead[:2]:
+        system.run(session)
+    opens = system.broker._matching.session_open
+    emptied = PaperBroker(system.spec.broker, initial_cash={"demo": Decimal(100_000)}, session_open=opens)
+    live = make_live({**parts, "broker": emptied})
+    assert "does not know fill" in live.disagreements()[0]
+    live.accept(system.ahead[2].select(RAW_BAR_SCHEMA.names()))
+    live.close_sessions()
+    with pytest.raises(NotReconciled):
+        live.process()
+    assert emptied.fills("demo") == []
+    assert all(emptied.order(o.id) is None for o in system.ledger.orders("demo"))
+
+
+def test_readyz_names_what_ledger_and_broker_disagree_about(app, system) -> None:
+    held = system.broker._books.accounts["demo"]
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/readyz").status_code == 200
+        tampered = replace(held, positions={"SYN001": Position("SYN001", Decimal(7), Decimal(1))})
+        system.broker._books.accounts["demo"] = tampered
+        system.run(system.ahead[0])
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+        assert "SYN001: the ledger holds 0, the broker 7" in answer.json()["detail"]
+        system.broker._books.accounts["demo"] = held
+        assert client.get("/readyz").status_code == 200
