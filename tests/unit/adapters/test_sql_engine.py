@@ -44,6 +44,13 @@ def test_files_are_opened_for_durable_and_concurrent_use(path: Path) -> None:
     assert said == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
 
 
+def test_only_what_may_be_lost_does_not_wait_for_the_disk(path: Path) -> None:
+    database = Database(f"sqlite:///{path}")
+    for may_be_lost, level in ((False, 2), (True, 1), (False, 2)):
+        with database.write(may_be_lost=may_be_lost) as connection:
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == level
+
+
 def test_locked_database_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 20)
     ledger = SqlLedger(f"sqlite:///{path}")

@@ -80,12 +80,17 @@ class Database:
             self._prepare_file(self._path, create)
         self.engine = self._open()
         self._readers = self.engine.execution_options(reads_only=True)
+        self._notes = self.engine.execution_options(may_be_lost=True)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction: all of it is committed, or none. `IntegrityError` passes; the rest is translated."""
+    def write(self, *, may_be_lost: bool = False) -> Iterator[Connection]:
+        """One transaction: all of it is committed, or none. `IntegrityError` passes; the rest is translated.
+
+        One that may be lost in a power cut does not wait for the disk. The next one that does takes it along.
+        """
         self._require_same_file()
-        with self._turn, self._translated(), self.engine.begin() as connection:
+        engine = self._notes if may_be_lost else self.engine
+        with self._turn, self._translated(), engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -183,13 +188,16 @@ def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     # WAL: readers (CLI, API, `halt`) never wait for the writer, nor it for them.
     connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: a commit is on the disk when it returns. With NORMAL a power cut may undo the last commits, and an
-    # order could be at the broker that the ledger has never heard of.
-    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock first: two writers queue instead of failing half way.
-    reads_only = connection.get_execution_options().get("reads_only", False)
+    options = connection.get_execution_options()
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-    driver.execute("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+    if options.get("reads_only", False):
+        driver.execute("BEGIN")
+        return
+    # FULL: a commit is on the disk when it returns. With NORMAL a power cut may undo the last commits, and an
+    # order could be at the broker that the ledger has never heard of.
+    driver.execute(f"PRAGMA synchronous = {'NORMAL' if options.get('may_be_lost', False) else 'FULL'}")
+    # IMMEDIATE takes the write lock first: two writers queue instead of failing half way.
+    driver.execute("BEGIN IMMEDIATE")

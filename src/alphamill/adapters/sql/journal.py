@@ -72,7 +72,8 @@ class SqlBarJournal:
         check_bars(bars)
         seen, newest = self._seen, self._newest
         written = _runs(seen["seq"]) if bars.equals(newest) else _written(seen, bars)
-        with self._database.write() as connection:
+        # A mark that is lost merges the bar again, which changes nothing.
+        with self._database.write(may_be_lost=True) as connection:
             if written is None:
                 written = _written(_pending(connection), bars, known=True)
             if written:
