@@ -163,8 +163,7 @@ def _new_record(spec: PortfolioSpec) -> PortfolioRecord:
 
 
 def _update_order(book: _Book, order: Order) -> None:
-    book.orders[order.id] = replace(
-        book.orders[order.id],
+    book.orders[order.id] = book.orders[order.id].after(
         status=order.status,
         quantity=order.quantity,
         filled_quantity=order.filled_quantity,

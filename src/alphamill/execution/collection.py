@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -82,7 +81,7 @@ def in_new_shares(order: Order, splits: Mapping[str, float], share_step: Decimal
     if not order.filled_quantity or order.symbol not in splits:
         return order
     after = split_order(order, splits[order.symbol], share_step)
-    return replace(order, quantity=after.quantity, filled_quantity=after.filled_quantity)
+    return order.after(quantity=after.quantity, filled_quantity=after.filled_quantity)
 
 
 def _newest(record: PortfolioRecord, broker: Broker) -> list[Fill]:
@@ -124,7 +123,7 @@ def _quantities(fills: Sequence[Fill]) -> dict[str, Decimal]:
 
 def _with_fills(order: Order, filled: Mapping[str, Decimal]) -> Order:
     more = filled.get(order.id)
-    return replace(order, filled_quantity=order.filled_quantity + more) if more else order
+    return order.after(filled_quantity=order.filled_quantity + more) if more else order
 
 
 def _updated(order: Order, answer: Order | None) -> Order:
@@ -136,4 +135,4 @@ def _updated(order: Order, answer: Order | None) -> Order:
             field=order.id,
             remedy="Compare the broker's fills with the ledger before trading on.",
         )
-    return confirmed(replace(order, quantity=answer.quantity), answer)
+    return confirmed(order.after(quantity=answer.quantity), answer)

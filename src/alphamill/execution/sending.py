@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from alphamill.domain.orders import Order, OrderStatus
 from alphamill.errors import AlphamillError, BrokerUnavailable, Unavailable
@@ -58,5 +57,5 @@ def confirmed(order: Order, answer: Order) -> Order:
     filled = order.filled_quantity
     if filled != answer.filled_quantity or (filled and order.quantity != answer.quantity):
         status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.ACCEPTED
-        return replace(order, status=status, detail=answer.detail)
-    return replace(order, status=answer.status, quantity=answer.quantity, detail=answer.detail)
+        return order.after(status=status, detail=answer.detail)
+    return order.after(status=answer.status, quantity=answer.quantity, detail=answer.detail)

@@ -3,7 +3,7 @@
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -81,7 +81,8 @@ class Matching:
             cap, account = volume_left.get(order.symbol), accounts[order.portfolio]
             price = self.slippage.fill_price(order.side, to_decimal(rows[order.symbol]["open"]))
             after, quantity = self._matched(order, account, price, cap)
-            orders[order.id] = replace(after, detail="; ".join(filter(None, (split, after.detail))))
+            said = "; ".join(filter(None, (split, after.detail)))
+            orders[order.id] = after if said == after.detail else after.after(detail=said)
             if not quantity:
                 continue
             fills.append(self._fill_of(order, quantity, price, day, opens_at))
@@ -119,7 +120,7 @@ class Matching:
             said += f"{cap or 0:f} could trade under the volume cap, the rest waits for the next open"
         else:
             status, said = OrderStatus.FILLED, ""
-        return replace(order, status=status, filled_quantity=filled, detail=said), quantity
+        return order.after(status=status, filled_quantity=filled, detail=said), quantity
 
     def _fill_of(self, order: Order, quantity: Decimal, price: Decimal, session: dt.date, at: dt.datetime) -> Fill:
         """One fill a session and order, so the session makes its id unique."""
