@@ -12,7 +12,7 @@ from alphamill.evaluation.baselines import EQUAL_WEIGHT, baseline_specs
 from alphamill.evaluation.gate import Gate, GateVerdict, Profile
 from alphamill.evaluation.lookahead.probes import Compute
 from alphamill.evaluation.summary import EvaluationSummary
-from alphamill.features import compute, forward_return
+from alphamill.features import MODEL_FEATURES, compute, forward_return
 from alphamill.steps.backtest_runs import BacktestJob, Ground, run_backtest_job
 from alphamill.steps.learning_runs import FEATURES, HORIZON, Size, forecasts, market
 from alphamill.steps.training_audit import audit_training
@@ -22,7 +22,9 @@ Tell = Callable[[str], object]
 GATE_SIZE: Final = Size(names=12, sessions=700)
 SIGNAL_IC: Final = 0.15
 CAREFUL: Final = ModelParams(batch_size=256, epochs=16)
-CARELESS: Final = ModelParams(batch_size=256, epochs=2, learning_rate=0.3)
+OVERFITTED: Final = ModelParams(
+    architecture="mlp", hidden=(64,), batch_size=128, epochs=24, learning_rate=1e-2, weight_decay=0.0
+)
 NOTHING: Final = ("ret_1", "ret_5", "rsi_14")
 PEEK: Final = "peek"
 _BARS: Final = 21
@@ -62,7 +64,12 @@ def candidates(bars: pl.DataFrame) -> dict[str, Candidate]:
     names = (*FEATURES, PEEK)
     made = (
         Candidate("careful fit", rows, honest),
-        Candidate("careless fit", rows, honest, CARELESS),
+        Candidate(
+            "overfitted network",
+            _rows(bars, shipped(MODEL_FEATURES), MODEL_FEATURES),
+            shipped(MODEL_FEATURES),
+            OVERFITTED,
+        ),
         Candidate("features that say nothing", _rows(bars, shipped(NOTHING), NOTHING), shipped(NOTHING)),
         Candidate("leak: window ends a bar late", _rows(bars, ahead, names), ahead),
         Candidate("leak: target in features", _rows(bars, target, names), target),
@@ -142,15 +149,15 @@ def try_gate(seed: int, tell: Tell = lambda _: None) -> list[GateTrial]:
     for name, candidate in candidates(bars).items():
         tell(f"the gate: {name}")
         made[name] = measured(candidate, bars, seed)
-    careful, careless, nothing, *leaks = made
+    careful, overfitted, nothing, *leaks = made
 
     def trial(name: str, champion: str | None, profile: Profile, *, must_accept: bool) -> GateTrial:
         verdict = Gate(profile).judge(made[name], made[champion] if champion else None)
         return GateTrial(name, champion or "no champion", profile, verdict, must_accept)
 
     return [
-        trial(careful, careless, "paper", must_accept=True),
-        trial(careless, careful, "paper", must_accept=False),
+        trial(careful, overfitted, "paper", must_accept=True),
+        trial(overfitted, careful, "paper", must_accept=False),
         trial(nothing, careful, "paper", must_accept=False),
         trial(nothing, None, "live", must_accept=False),
         *(trial(leak, careful, "paper", must_accept=False) for leak in leaks),

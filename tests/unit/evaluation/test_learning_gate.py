@@ -47,7 +47,7 @@ def test_the_gate_accepts_the_better_model_and_refuses_the_others(trials: dict[t
 
 
 def test_a_worse_model_is_refused_for_what_it_does_worse(trials: dict[tuple[str, str], GateTrial]) -> None:
-    assert "better in one respect" in reasons(trials["careless fit", "careful fit"])
+    assert "better in one respect" in reasons(trials["overfitted network", "careful fit"])
 
 
 def test_a_random_model_is_refused_with_and_without_a_champion(trials: dict[tuple[str, str], GateTrial]) -> None:
