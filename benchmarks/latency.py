@@ -25,6 +25,18 @@ from benchmarks.stopwatch import Stopwatch
 TITLE = "Bar in to orders committed"
 
 PROSE = """
+Few names cost what any session costs: some twenty small plans of Polars, a dozen SQL statements, one Parquet file, two
+questions to Redis and one to the forecaster. Four commits wait for the disk before the orders are out: the journal, the
+broker's log, the settlement, the decision. That is most of the way at 5 names and half of it at 50; no single stage
+leads. At 500 names the newest features and their way into Redis and back lead. The features are computed from the first
+bar on, so their share grows with history: the last column.
+
+Out of the way by design: compacting the bars table and full garbage collections, which took 100 to 400 ms each and came
+between a bar and its orders, run when nothing waits. The newest sessions are read from memory.
+
+Next levers: features that look back a fixed number of bars need only those, so that only the recursive ones would grow
+with history; rows of the journal as one compressed block instead of one row per bar; the merge into Delta at the same
+time as the features, which needs the version before it is written.
 """
 
 AIMS_MS = {50: 50.0, 500: 250.0}
@@ -53,7 +65,7 @@ def measure(quick: bool) -> Section:
     from alphamill.embedded import Runtime
     from alphamill.settings import Settings
 
-    cases = ((5, 300, 4),) if quick else ((5, 300, 200), (50, 300, 200), (500, 300, 100), (50, 3_000, 60))
+    cases = ((50, 300, 4),) if quick else ((5, 300, 200), (50, 300, 200), (500, 300, 100), (50, 3_000, 60))
     rows: list[Row] = []
     columns: dict[str, list[dict[str, float]]] = {}
     checks: list[str] = []
@@ -64,7 +76,7 @@ def measure(quick: bool) -> Section:
             trial = Trial(runtime, number, names, history)
             totals, stages = asyncio.run(trial.run(sessions, at_most_secs=18.0))
             what = f"{names} names, {history:,} bars behind"
-            aim = Aim(AIMS_MS.get(names, 50.0), of="ours") if history == 300 else None
+            aim = Aim(AIMS_MS[names], of="ours") if history == 300 and names in AIMS_MS else None
             rows += [row(what, totals, statistic="p99", aim=aim), row(what, totals)]
             columns[what] = stages
             checks.append(f"{what}: {trial.said}")
@@ -184,9 +196,10 @@ class Trial:
     def _check(self, parts: Any, sessions: int) -> None:
         """Every session was decided, with a forecast for every name, and orders were filled."""
         name = parts.live.specs[0].name
-        newest = parts.ledger.reader.decisions(name, limit=sessions, newest_first=True)
-        assert len({decision.decided_at for decision in newest}) == sessions
-        assert all(len(decision.forecasts) == self.names and not decision.refusals for decision in newest)
+        decided = [d for d in parts.ledger.reader.decisions(name) if d.source == "model"]
+        if len(decided) != sessions or any(len(d.forecasts) != self.names or d.refusals for d in decided):
+            refused = {(d.decided_at, d.refusals[:2]) for d in decided if d.refusals}
+            raise AssertionError(f"{len(decided)} decisions of {sessions} sessions; refused: {refused}")
         orders, fills = parts.ledger.reader.orders(name), parts.ledger.reader.fills(name)
         assert fills
         self.said = (

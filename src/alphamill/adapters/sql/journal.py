@@ -1,5 +1,6 @@
 """`BarJournal` on a relational database: a bar is on the disk before it is acknowledged."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,7 @@ class SqlBarJournal:
         """Bars not yet merged, `BAR_SCHEMA`, newest write per key, sorted by (ts, symbol)."""
         with self._database.read() as connection:
             rows = _pending(connection)
-        newest = (
-            rows.lazy().unique(BAR_KEY, keep="last", maintain_order=True).drop("seq").sort("ts", "symbol").collect()
-        )
+        newest = _newest(rows)
         self._seen, self._newest = rows, newest
         return newest
 
@@ -93,6 +92,14 @@ class SqlBarJournal:
 def _pending(connection: Connection) -> pl.DataFrame:
     rows = connection.execute(_PENDING).all()
     return pl.DataFrame([tuple(row) for row in rows], schema={**_SEQ, **BAR_SCHEMA}, orient="row")
+
+
+def _newest(pending: pl.DataFrame) -> pl.DataFrame:
+    """The newest write per key, sorted by (ts, symbol)."""
+    keys = pending.select("ts", "symbol").rows()
+    if all(before < after for before, after in pairwise(keys)):  # as a session that arrived at once
+        return pending.drop("seq")
+    return pending.lazy().unique(BAR_KEY, keep="last", maintain_order=True).drop("seq").sort("ts", "symbol").collect()
 
 
 def _written(pending: pl.DataFrame, bars: pl.DataFrame, *, known: bool = False) -> list[dict[str, int]] | None:

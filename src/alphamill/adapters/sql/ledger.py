@@ -37,6 +37,7 @@ class SqlLedger:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
+        self._documents: dict[str, tuple[PortfolioSpec, dict[str, Any]]] = {}
         ensure_schema(self._database)
 
     @property
@@ -49,7 +50,7 @@ class SqlLedger:
 
     def load(self, spec: PortfolioSpec) -> PortfolioRecord:
         """The portfolio's record; created ACTIVE with its initial cash when unknown. Stores a changed spec."""
-        document = orjson.loads(spec.model_dump_json())
+        document = self._document(spec)
         with self._database.read() as connection:
             row = connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one_or_none()
             if row is not None and row.spec == document:
@@ -61,6 +62,13 @@ class SqlLedger:
             pass  # another process created it between our question and our answer: its row is read below
         with self._database.read() as connection:
             return _record(connection, connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one())
+
+    def _document(self, spec: PortfolioSpec) -> dict[str, Any]:
+        """The spec as the database keeps it; made once for each object, which cannot change."""
+        known = self._documents.get(spec.name)
+        if known is None or known[0] is not spec:
+            known = self._documents[spec.name] = spec, orjson.loads(spec.model_dump_json())
+        return known[1]
 
     def commit_decision(self, decision: Decision) -> None:
         """Decision, inputs, rule results and PENDING orders; moves `last_decision_at` and `model_version` forward.
