@@ -14,7 +14,8 @@ def differing_fills(ours: Sequence[Fill], theirs: Sequence[Fill]) -> list[str]:
     """In words, what differs; empty when both did the same.
 
     Fills are put side by side by session, symbol and side. Quantities agree within 1e-9 shares, prices and commissions
-    within one step of our money, 1e-6 USD: ours are rounded to it, theirs are floats.
+    within one step of our money, 1e-6 USD: ours are rounded to it, theirs are floats. A commission in percent may
+    differ by what it charges for that step of the price.
     """
     rows, others = sorted(map(_row, ours)), sorted(map(_row, theirs))
     found = [f"{len(rows)} fills against {len(others)}"] if len(rows) != len(others) else []
@@ -32,5 +33,6 @@ def _row(fill: Fill) -> _Row:
 
 
 def _same(a: _Row, b: _Row) -> bool:
-    gaps = (QUANTITY_GAP, CASH_STEP_USD, CASH_STEP_USD)
+    price, commission_usd = a[4:]
+    gaps = (QUANTITY_GAP, CASH_STEP_USD, CASH_STEP_USD * (1 + commission_usd / price))
     return a[:3] == b[:3] and all(abs(x - y) <= gap for x, y, gap in zip(a[3:], b[3:], gaps, strict=True))
