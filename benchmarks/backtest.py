@@ -37,7 +37,7 @@ and filled one by one. Garbage collection is a tenth of it, making the two table
 orders. Ours also keeps, for every session, a decision with its inputs and the NAV, asks every exit rule about every
 position, reconciles ledger and broker before each decision, writes each order before it is sent, and counts money in
 `Decimal`: none of that is switched off, because a backtest that skips what live does proves nothing about live. Five
-times the speed would leave an eighth of a millisecond per session, which is what the records alone cost in Python.
+times the speed would leave an eighth of a millisecond per session, about what the records alone cost in Python.
 The aim was set by a figure of 94 thousand bars/s for the peer; on an idle machine it is four times as fast, and as
 slow as that when others use the machine.
 
@@ -49,8 +49,8 @@ the SQL ledger's answers by one contract suite and by random histories. Decision
 to the last digit at each of these steps.
 
 **Next lever.** Positions as arrays beside their decimals: NAV, weights and exit rules would be four array expressions
-per session instead of a hundred decimals, with the decimal path only for what crosses a limit. It would take about a
-third off. After that, decisions of skipped sessions could be written as rows of a table. Several portfolios or
+per session instead of a hundred decimals, with the decimal path only for what crosses a limit. It should take a third
+off. After that, decisions of skipped sessions could be written as rows of a table. Several portfolios or
 parameter sets run in processes of their own already (`steps.backtest_runs`).
 """
 

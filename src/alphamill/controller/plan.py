@@ -63,7 +63,7 @@ def plan_from_forecasts(
     if not forecasts:
         return plan_to_weights(context, rules, current, {}, {}, {}, held)
     signals = signals_of(forecasts, spec.sizing.signal_threshold_bps)
-    free_gross = max(spec.sizing.gross_limit - sum(abs(current.get(symbol, 0.0)) for symbol in held), MIN_GROSS)
+    free_gross = max(spec.sizing.gross_limit - sum(abs(current.get(symbol, 0.0)) for symbol in sorted(held)), MIN_GROSS)
     weights = target_weights(
         spec.sizing.model_copy(update={"gross_limit": free_gross}),
         forecasts=forecasts,
@@ -91,7 +91,7 @@ def plan_to_weights(
     spec = context.spec
     gone = [symbol for symbol in context.positions if symbol not in spec.universe.symbols]
     said = {**dict.fromkeys(gone, "no longer in the universe"), **said}
-    wanted = {**{symbol: current.get(symbol, 0.0) for symbol in held}, **dict.fromkeys(gone, 0.0), **weights}
+    wanted = {**{symbol: current.get(symbol, 0.0) for symbol in sorted(held)}, **dict.fromkeys(gone, 0.0), **weights}
     targets, target_results = check_targets(rules, context, wanted)
     # A held symbol has no trustworthy forecast: only a rule that closes it, such as the stop-loss, moves it.
     moved = {s: w for s, w in targets.items() if s not in held or (not w and wanted[s])}
