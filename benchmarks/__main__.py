@@ -11,7 +11,7 @@ import sys
 from alphamill.cli.parent import EXIT_WITH_PARENT, exit_with_parent
 from benchmarks.page import BENCHMARKS, PAGE, RESULTS, ROOT, page
 
-LIMIT_SECS = 200
+LIMIT_SECS = 300
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 #: In the order of the page. Each is a module of this package, see `command.Benchmark`.
-BENCHMARKS: tuple[str, ...] = ("features",)
+BENCHMARKS: tuple[str, ...] = ("features", "online", "forecast", "demo")
 
 _HEADER = ("what", "against", "ours", "peer", "ratio", "aim", "")
 _INTRODUCTION = """# Benchmarks
@@ -30,7 +31,12 @@ def page(results: Path = RESULTS) -> str:
     """The whole document."""
     found = [json.loads((results / f"{name}.json").read_text()) for name in BENCHMARKS]
     sections = [Section.from_dict(result) for result in found]
-    rows = [row for section in sections for row in section.rows if row.aim]
+    rows = [
+        replace(row, what=f"{_benchmark(result['name']).TITLE}: {row.what}")
+        for result, section in zip(found, sections, strict=True)
+        for row in section.rows
+        if row.aim
+    ]
     met = sum(bool(row.met) for row in rows)
     parts = [_INTRODUCTION, f"**{met} of {len(rows)} aims are met.**\n", _rows(rows), _machine(found)]
     parts += [_section(result["name"], section) for result, section in zip(found, sections, strict=True)]
@@ -38,7 +44,7 @@ def page(results: Path = RESULTS) -> str:
 
 
 def _section(name: str, section: Section) -> str:
-    benchmark: Benchmark = importlib.import_module(f"benchmarks.{name}")
+    benchmark = _benchmark(name)
     parts = [
         f"## {benchmark.TITLE}\n",
         f"{inspect.getdoc(benchmark)}\n\n`python -m benchmarks.{name}`\n",
@@ -48,6 +54,11 @@ def _section(name: str, section: Section) -> str:
     if section.checks:
         parts.append("Checked in the same run:\n\n" + "".join(f"- {check}\n" for check in section.checks))
     return "\n".join([*parts, f"{benchmark.PROSE.strip()}\n"])
+
+
+def _benchmark(name: str) -> Benchmark:
+    benchmark: Benchmark = importlib.import_module(f"benchmarks.{name}")
+    return benchmark
 
 
 def _machine(results: list[dict[str, Any]]) -> str:

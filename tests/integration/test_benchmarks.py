@@ -16,7 +16,7 @@ from benchmarks.section import Section
 def test_quick_run_gives_rows(name: str, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(result)]
-    ended = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     section = Section.from_dict(json.loads(result.read_text()))
     assert [row for row in section.rows if row.aim]
