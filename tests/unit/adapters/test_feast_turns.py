@@ -1,25 +1,34 @@
-"""Feast's client is not made for two threads; the controller has several."""
+"""A write compares with what is online first: two threads of the controller must not do that at once."""
 
+import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from alphamill.adapters.feast import FeastFeatureStore
+from alphamill.domain.bars import UTC_TS
 from alphamill.settings import Settings
 
 
-def test_two_threads_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FeastFeatureStore(Settings().feature_repo, tmp_path, "redis://127.0.0.1:1/0")
-    both_inside = threading.Barrier(2)
+    both_inside, written = threading.Barrier(2), []
 
-    def read(*asked: object) -> dict[str, object]:
+    def compare(rows: pl.DataFrame) -> pl.DataFrame:
         with pytest.raises(threading.BrokenBarrierError):
             both_inside.wait(0.1)
         both_inside.reset()
-        return {}
+        return rows
 
-    monkeypatch.setattr(store, "_read", read)
+    monkeypatch.setattr(store, "_features", lambda: ("rsi_14",))
+    monkeypatch.setattr(store, "_to_write", compare)
+    monkeypatch.setattr(store, "_write", lambda rows: written.append(rows["symbol"][0]))
+    ts = dt.datetime(2024, 1, 2, 21, tzinfo=dt.UTC)
+    schema = {"symbol": pl.String, "ts": UTC_TS, "rsi_14": pl.Float64}
+    rows = [pl.DataFrame({"symbol": [symbol], "ts": [ts], "rsi_14": [50.0]}, schema=schema) for symbol in "AB"]
     with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(lambda symbol: store.read_online([symbol], ["rsi_14"]), "AB")) == [{}, {}]
+        list(threads.map(store.write_online, rows))
+    assert sorted(written) == ["A", "B"]
