@@ -40,6 +40,11 @@ def ready(parts: WithParts) -> dict[str, str]:
     """
     for spec in parts.live.specs:
         parts.ledger.load(spec)
+    if differences := parts.live.disagreements():
+        raise Unavailable(
+            f"ledger and broker disagree: {'; '.join(differences)}.",
+            remedy="Nothing is sent until they agree; see docs/runbooks/ledger-and-broker-disagree.md.",
+        )
     signature = parts.forecaster.signature()
     parts.features.read_online(sorted(parts.live.universe), signature.features)
     deployment = parts.model_server.deployment(parts.settings.model_name)
@@ -51,11 +56,6 @@ def ready(parts: WithParts) -> dict[str, str]:
         raise Unavailable(
             f"a closed session has been waiting for {parts.live.behind_secs:.0f} s: every round fails.",
             remedy="The controller's log says why.",
-        )
-    if differences := parts.live.disagreements():
-        raise Unavailable(
-            f"ledger and broker disagree: {'; '.join(differences)}.",
-            remedy="Nothing is sent until they agree; see docs/runbooks/ledger-and-broker-disagree.md.",
         )
     home = str(parts.settings.home.resolve())
     return {"status": "ready", "model": f"{signature.name}-{signature.version}", "home": home}

@@ -1,0 +1,316 @@
+"""kill -9 of the real controller process at seeded moments: books and trades end as if it had never died."""
+
+import datetime as dt
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import polars as pl
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from alphamill.adapters import deployments
+from alphamill.adapters.deployments import LocalDeployment
+from alphamill.adapters.sql import LedgerReader, SqlLedger
+from alphamill.bootstrap import bar_store, paper_broker
+from alphamill.cli.__main__ import app
+from alphamill.domain.models import Deployment
+from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
+from alphamill.embedded import Child, environment, free_port
+from alphamill.settings import Settings
+from alphamill.testing.faults_audit import Evidence, difference, violations
+from alphamill.testing.market import synthetic_market
+
+HISTORY, AHEAD, KILLS = 160, 7, 3
+DEADLINE_SECS = 60.0
+SYMBOLS = ["SYN000", "SYN001", "SYN002"]
+
+#: Imports what the controller imports, once; then each line it reads is the environment of one more controller.
+#: It goes, and they go with it, when its standard input ends: however this test ends, nothing is left behind.
+ZYGOTE = """
+import json, os, signal, sys
+import serving.controller.__main__ as controller
+import alphamill.adapters.brokers.paper_store, alphamill.adapters.delta, alphamill.adapters.events
+import alphamill.adapters.feast, alphamill.adapters.sql, alphamill.adapters.v2, alphamill.features
+import alphamill.ingestion, alphamill.validation, mlflow
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print("ready", flush=True)
+pids = []
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        os.environ.update(json.loads(line))
+        if "PRIME" in os.environ:
+            from alphamill.bootstrap import bar_store, feature_store
+            from alphamill.settings import load_settings
+            settings = load_settings()
+            feature_store(settings).write_offline(alphamill.features.compute(bar_store(settings).read()))
+            print("primed", flush=True)
+            os._exit(0)
+        log = os.open(os.environ["CONTROLLER_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1), os.dup2(log, 2), os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        controller.main()
+        os._exit(0)
+    pids.append(pid)
+    if "PRIME" not in line:
+        print(pid, flush=True)
+for pid in pids:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+
+
+#: The third feature of the tiny model, strong enough to change what is held from day to day.
+EXTENSION = """
+from alphamill.features import Prices, feature
+
+@feature("vol_21", inputs=("open", "close"), warm_up=0)
+def vol_21(w: Prices):
+    return w.close / w.open - 1.0
+"""
+
+
+def _wait_until(condition: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + DEADLINE_SECS
+    while not condition():
+        if time.monotonic() > until:
+            pytest.fail(f"{what}: not within {DEADLINE_SECS:g} s")
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", ZYGOTE]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(environment.PREFIX)}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.communicate(timeout=20)
+
+
+@dataclass
+class Desk:
+    """One home, its books, and the controller that runs on it."""
+
+    zygote: subprocess.Popen[str]
+    home: Path
+    redis_url: str
+    spec: PortfolioSpec
+    ahead: list[pl.DataFrame]
+    aside: pl.DataFrame
+    pid: int = 0
+    starts: int = 0
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home, redis_url=self.redis_url)
+
+    def start(self) -> None:
+        port = free_port()
+        self.pid = int(self._ask_zygote(ALPHAMILL_CONTROLLER_PORT=str(port)))
+        self.starts += 1
+        self.client.base_url = httpx.URL(f"http://127.0.0.1:{port}")
+        _wait_until(self._answers, "the controller's start")
+
+    def prime(self) -> None:
+        """Declare the features of this home, as `alphamill features` does."""
+        assert self._ask_zygote(PRIME="1") == "primed\n"
+
+    def _ask_zygote(self, **more: str) -> str:
+        environ = {
+            "ALPHAMILL_HOME": str(self.home),
+            "ALPHAMILL_REDIS_URL": self.redis_url,
+            "ALPHAMILL_PORTFOLIOS": json.dumps([str(self.home / "portfolio.yaml")]),
+            "ALPHAMILL_CLOCK": "bars",
+            "ALPHAMILL_MLFLOW_TRACKING_URI": f"sqlite:///{self.home.parent}/mlflow.db",  # its tables take seconds
+            "ALPHAMILL_EXTENSIONS": json.dumps([str(self.home / "kill_features.py")]),
+            "CONTROLLER_LOG": str(self.home / "controller.log"),
+            **more,
+        }
+        assert self.zygote.stdin is not None
+        assert self.zygote.stdout is not None
+        self.zygote.stdin.write(json.dumps(environ) + "\n")
+        self.zygote.stdin.flush()
+        return self.zygote.stdout.readline()
+
+    def _answers(self) -> bool:
+        try:
+            return self.client.get("/healthz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        self.pid = 0
+
+    def trade(self, session: pl.DataFrame, *, kill_after_secs: float | None = None) -> None:
+        """Post a session until every bar is acknowledged, and wait for its decision; start again what was killed."""
+        killer = threading.Timer(kill_after_secs, self.kill) if kill_after_secs is not None else None
+        if killer:
+            killer.start()
+        for row in session.select("symbol", "session", "open", "high", "low", "close", "volume").to_dicts():
+            body = {**row, "date": str(row.pop("session"))}
+            body.pop("session")
+            while not self._posted(body):
+                if self.pid == 0:
+                    self.start()
+        if killer:
+            killer.join()
+            if self.pid == 0:
+                self.start()
+        _wait_until(lambda: self.decided() >= session["ts"][0], f"decision of {session['session'][0]}")
+
+    def _posted(self, body: dict[str, object]) -> bool:
+        try:
+            return self.client.post("/api/data", json=body).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def decided(self) -> dt.datetime:
+        reader = LedgerReader(f"sqlite:///{self.home}/ledger.db")
+        try:
+            return reader.portfolios()[0].last_decision_at or dt.datetime.min.replace(tzinfo=dt.UTC)
+        finally:
+            reader.close()
+
+    def run(self, kills: dict[int, float]) -> None:
+        """All sessions; `kills` says after how many seconds of which session the process is killed."""
+        self.start()
+        for number, session in enumerate(self.ahead):
+            self.trade(session, kill_after_secs=kills.get(number))
+        # What the last decision committed is sent within a tick.
+        _wait_until(lambda: all(o.status != "pending" for o in self.reader().orders("kill")), "the last orders")
+        self.kill()
+
+    def reader(self) -> LedgerReader:
+        return LedgerReader(f"sqlite:///{self.home}/ledger.db")
+
+    def violations(self) -> list[str]:
+        broker = paper_broker(self.settings, self.spec)
+        ledger = SqlLedger(self.settings.ledger_url)
+        evidence = Evidence(
+            spec=self.spec,
+            pages=ledger.reader,
+            record=ledger.load(self.spec),
+            broker=broker,
+            broker_cash_usd=broker.cash_usd(self.spec.name),
+            sent=[order for d in ledger.reader.decisions("kill") for order in d.orders if broker.order(order.id)],
+            bars=bar_store(self.settings).read(),
+            closes=[session["ts"][0] for session in self.ahead],
+        )
+        found = violations(evidence)
+        ledger.close()
+        return found
+
+
+@pytest.fixture(scope="module")
+def desk(zygote, runtime, forecaster_url, tmp_path_factory) -> Iterator[Callable[[int], Desk]]:
+    """A fresh home with the same history; the number also picks a database of the Redis server."""
+    market = (
+        synthetic_market(3, HISTORY + AHEAD + 1, seed=5).sort("ts", "symbol").partition_by("ts", maintain_order=True)
+    )
+    document = {
+        "apiVersion": "alphamill.dev/v1alpha1",
+        "kind": "Portfolio",
+        "metadata": {"name": "kill"},
+        "spec": {
+            "universe": {"symbols": SYMBOLS},
+            "sizing": {"method": "top_k", "top_k": 1, "max_weight": 0.5, "covariance_bars": 60},
+        },
+    }
+
+    desks: list[Desk] = []
+
+    def make(number: int) -> Desk:
+        home = tmp_path_factory.mktemp(f"kill{number}")
+        (home / "portfolio.yaml").write_text(yaml.safe_dump(document))
+        (home / "kill_features.py").write_text(EXTENSION)
+        redis_url = f"{runtime.settings.redis_url.rpartition('/')[0]}/{number + 1}"
+        made = Desk(zygote, home, redis_url, load_portfolio(home / "portfolio.yaml"), market[HISTORY:-1], market[-1])
+        bar_store(made.settings).append(pl.concat(market[:HISTORY]))
+        now = dt.datetime.now(dt.UTC)
+        deployment = Deployment(
+            service="forecaster", model_id="forecaster-1", url=forecaster_url, status="deployed", updated_at=now
+        )
+        child = Child("forecaster", os.getpid(), "", os.getpid(), "", home / "none.log")
+        deployments.write(home, LocalDeployment(deployment, child))
+        made.prime()
+        desks.append(made)
+        return made
+
+    yield make
+    for made in desks:
+        made.client.close()
+
+
+@pytest.fixture(scope="module")
+def unkilled(desk) -> Desk:
+    made = desk(0)
+    made.run({})
+    return made
+
+
+def test_a_run_that_nobody_killed_trades_in_every_session(unkilled) -> None:
+    assert unkilled.violations() == []
+    orders = unkilled.reader().orders("kill")
+    assert len({order.decided_at for order in orders}) >= 3
+    assert unkilled.starts == 1
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_controller_killed_at_random_moments_trades_what_it_would_have_traded(desk, unkilled, seed: int) -> None:
+    rng = random.Random(seed)
+    killed = desk(seed)
+    killed.run({number: rng.uniform(0.0, 0.12) for number in rng.sample(range(AHEAD), KILLS)})
+    assert killed.starts == KILLS + 1
+    assert killed.violations() == []
+    ours, theirs = killed.reader(), unkilled.reader()
+    assert difference(ours.decisions("kill"), theirs.decisions("kill"), ours.orders("kill")) == ("", True)
+    for page in ("orders", "fills", "nav_points"):
+        assert getattr(ours, page)("kill") == getattr(theirs, page)("kill"), page
+    assert ours.portfolios() == theirs.portfolios()
+
+
+def test_a_halt_by_the_command_line_while_nothing_runs_is_obeyed_at_the_next_start(
+    unkilled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPHAMILL_HOME", str(unkilled.home))
+    monkeypatch.setenv("ALPHAMILL_REDIS_URL", "redis://127.0.0.1:1/0")  # nobody is there
+    monkeypatch.setenv("ALPHAMILL_PORTFOLIOS", json.dumps([str(unkilled.home / "portfolio.yaml")]))
+    halted = CliRunner().invoke(app, ["portfolio", "halt", "--reason", "drill"])
+    assert halted.exit_code == 0, halted.output
+    before = unkilled.reader().orders("kill")
+    unkilled.start()
+    unkilled.trade(unkilled.aside)
+    unkilled.kill()
+    after = unkilled.reader()
+    assert [refusal.code for refusal in after.decisions("kill")[-1].refusals] == ["HALTED"]
+    assert [order.id for order in after.orders("kill")] == [order.id for order in before]
+
+
+def test_a_controller_whose_brokers_books_are_gone_sends_nothing_and_is_not_ready(unkilled) -> None:
+    orders = len(unkilled.reader().orders("kill"))
+    for file in unkilled.home.glob("paper_broker_kill.db*"):
+        file.unlink()
+    unkilled.start()
+    answer = unkilled.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "ledger and broker disagree" in answer.text
+    broker = paper_broker(unkilled.settings, unkilled.spec)
+    assert [broker.order(order.id) for order in unkilled.reader().orders("kill")] == [None] * orders
+    unkilled.kill()
