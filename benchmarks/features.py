@@ -51,7 +51,7 @@ def measure(quick: bool) -> Section:
         work = ("floor", "ours", "talib", "ours compute", "talib compute")
         contestants = {f"{call} {cores}": partial(ask, call) for call in work for ask, cores in ((one, 1), (two, 2))}
         contestants |= {f"{call} small": partial(two, call) for call in ("ours small", "polars", "pandas")}
-        t = interleave(contestants, rounds=3 if quick else 7, at_most_secs=35)
+        t = interleave(contestants, rounds=3 if quick else 7, at_most_secs=18)
         steps = {call: partial(two, call) for call in ("step", "step floor")}
         s = interleave(steps, rounds=3, at_most_secs=5)
     total, compute = "Parquet to Parquet", "compute"

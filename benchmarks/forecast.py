@@ -52,7 +52,7 @@ def measure(quick: bool) -> Section:
                 same(name, np.ravel(answer), np.ravel(answers["onnxruntime"]), 1e-6) for name, answer in answers.items()
             ]
             checks.append(f"Batch {batch}: all {len(worst)} give the same means and stds within 1e-6.")
-            t = interleave(contestants, rounds=5 if quick else 1_500, warm_up=20, at_most_secs=8)
+            t = interleave(contestants, rounds=5 if quick else 1_500, warm_up=20, at_most_secs=5)
             rows += _rows(batch, t)
     return Section(rows, (), checks)
 

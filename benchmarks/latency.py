@@ -65,7 +65,7 @@ def measure(quick: bool) -> Section:
     from alphamill.embedded import Runtime
     from alphamill.settings import Settings
 
-    cases = ((50, 300, 4),) if quick else ((5, 300, 200), (50, 300, 200), (500, 300, 100), (50, 3_000, 60))
+    cases = ((50, 300, 4),) if quick else ((5, 300, 80), (50, 300, 200), (500, 300, 100), (50, 3_000, 40))
     rows: list[Row] = []
     columns: dict[str, list[dict[str, float]]] = {}
     checks: list[str] = []
@@ -74,7 +74,7 @@ def measure(quick: bool) -> Section:
             _deploy(runtime)
         for number, (names, history, sessions) in enumerate(cases, start=1):
             trial = Trial(runtime, number, names, history)
-            totals, stages = asyncio.run(trial.run(sessions, at_most_secs=12.0))
+            totals, stages = asyncio.run(trial.run(sessions, at_most_secs=11.0))
             what = f"{names} names, {history:,} bars behind"
             aim = Aim(AIMS_MS[names], of="ours") if history == 300 and names in AIMS_MS else None
             rows += [row(what, totals, statistic="p99", aim=aim), row(what, totals)]

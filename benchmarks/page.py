@@ -16,7 +16,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 #: In the order of the page. Each is a module of this package, see `command.Benchmark`.
-BENCHMARKS: tuple[str, ...] = ("features", "online", "forecast", "weights", "latency", "demo", "tune")
+BENCHMARKS: tuple[str, ...] = ("features", "online", "forecast", "weights", "latency", "backtest", "demo", "tune")
 
 _HEADER = ("what", "against", "ours", "peer", "ratio", "aim", "")
 _INTRODUCTION = """# Benchmarks
