@@ -123,18 +123,18 @@ def _fills(evidence: Evidence) -> Iterator[str]:
         yield "a fill is in the ledger twice"
     for fill in {*ours} ^ {*theirs}:
         yield f"{fill.id} is only {'in the ledger' if fill in ours else 'at the broker'}"
+    splits = evidence.bars.filter(pl.col("split_factor") != 1.0).select("symbol", "session", "split_factor").rows()
     for order in evidence.pages.orders(name):
-        if order.filled_quantity not in _sums([f for f in ours if f.order_id == order.id], evidence.bars):
+        if order.filled_quantity not in _sums([f for f in ours if f.order_id == order.id], splits):
             yield f"the fills of {order.id} do not sum to {order.filled_quantity:f}"
 
 
-def _sums(fills: Sequence[Fill], bars: pl.DataFrame) -> set[Fraction]:
+def _sums(fills: Sequence[Fill], splits: Sequence[tuple[Any, ...]]) -> set[Fraction]:
     """What an order's fills sum to in the shares of its last fill, or of a split after it while it stayed open."""
     if not fills:
         return {Fraction(0)}
-    of_symbol = bars.filter((pl.col("symbol") == fills[0].symbol) & (pl.col("split_factor") != 1.0))
     events: list[tuple[dt.date, int, Fraction]]
-    events = [(day, 0, Fraction(split)) for day, split in of_symbol.select("session", "split_factor").iter_rows()]
+    events = [(day, 0, Fraction(split)) for symbol, day, split in splits if symbol == fills[0].symbol]
     events += [(fill.filled_at.date(), 1, Fraction(fill.quantity)) for fill in fills]
     total, sums, left = Fraction(0), set(), len(fills)
     for _, is_fill, amount in sorted(events):
@@ -217,21 +217,28 @@ def _after(before: tuple[Fraction, Fraction], fill: Fill) -> tuple[Fraction, Fra
 
 
 def difference(
-    ours: Sequence[Decision], theirs: Sequence[Decision], orders: Sequence[Order], again: dt.datetime | None = None
+    ours: Sequence[Decision],
+    theirs: Sequence[Decision],
+    orders: Sequence[Order],
+    due_orders: Sequence[Order],
+    again: dt.datetime | None = None,
 ) -> tuple[str, bool]:
     """Where a run left its reference, in words, and whether it had a reason to; ("", True) when it never did.
 
-    A reason is: the decision refused something, an order of an earlier one did not reach its open, or a person had
-    to send a target again. Everything else must be equal: orders, ids, weights, forecasts, NAV.
+    A reason is: the decision refused something, an order of an earlier one was cancelled and filled less than in the
+    reference (it did not reach the broker before its open), or a person had to send a target again. Everything else
+    must be equal: orders, ids, weights, forecasts, NAV.
 
     Parameters
     ----------
-    orders
-        Those of the run, as they ended.
+    orders, due_orders
+        Those of the run and of its reference, as they ended.
     again
         Close of the session after which a person sent a target more than once.
     """
-    lost = {order.decided_at for order in orders if "its open has passed" in order.detail}
+    ended = {order.id: (order.status, order.filled_quantity) for order in due_orders}
+    cancelled = [order for order in orders if order.status is OrderStatus.CANCELLED]
+    lost = {o.decided_at for o in cancelled if ended.get(o.id) != (o.status, o.filled_quantity)}
     for ran, due in zip(ours, theirs, strict=False):
         if _content(ran) == _content(due):
             continue

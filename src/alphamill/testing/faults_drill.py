@@ -92,7 +92,7 @@ class Drill:
             if self._over:
                 self.plan.stop()
             self._arrive(index, session)
-            for _ in range(self._rng.randint(1, 3)):
+            for _ in range(self._rng.randint(1, 2)):
                 self.round()
             if self._rng.random() < 0.5 or self._person_acts(index):
                 self.settle_down()
@@ -108,7 +108,7 @@ class Drill:
         if self.live.behind_secs:
             self._guarded(lambda: self.live.process())
 
-    def settle_down(self, rounds: int = 3) -> None:
+    def settle_down(self, rounds: int = 2) -> None:
         """Some rounds in which nothing fails."""
         with self._calm():
             for _ in range(rounds):
@@ -152,7 +152,7 @@ class Drill:
     def difference(self, reference: "Drill") -> tuple[str, bool]:
         """See `faults_audit.difference`."""
         again = None if self.repeated_target is None else self.script.closes[self.repeated_target]
-        return difference(self.decisions(), reference.decisions(), self.orders(), again)
+        return difference(self.decisions(), reference.decisions(), self.orders(), reference.orders(), again)
 
     def close(self) -> None:
         self._storage.close()

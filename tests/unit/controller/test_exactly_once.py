@@ -37,7 +37,7 @@ PRICES = ("open", "high", "low", "close")
 
 SCHEDULES, CHUNK = 1_000, 100
 #: What the broker answers twice, late or in another order, and its own restarts.
-ANSWERS = (*LISTS, Fault.DOUBLED_CALL, Fault.RESTART, Fault.LOST_ANSWER)
+ANSWERS = (*LISTS, Fault.DOUBLED_CALL, Fault.RESTART)
 #: Seed modulo 4 -> how often a step fails, and how.
 KINDS: list[tuple[float, tuple[Fault, ...]]] = [
     (0.02, tuple(Fault)),
@@ -192,7 +192,8 @@ def test_a_crash_at_any_single_step_changes_nothing_that_is_traded(fault: Fault,
     reference = references["a split and a dividend"]
     tried = 0
     for step, (label, possible) in enumerate(reference.plan.steps, start=1):
-        if fault not in possible:
+        # After a step that writes nothing is the same moment as before the next one.
+        if fault not in possible or (fault is Fault.CRASH_AFTER and Fault.LOST_ANSWER not in possible):
             continue
         plan = FaultPlan(at_step(step, fault))
         drill = Drill(reference.script, MemoryStorage(reference.script.spec), plan, signature=SIGNATURE)
@@ -200,7 +201,7 @@ def test_a_crash_at_any_single_step_changes_nothing_that_is_traded(fault: Fault,
         assert drill.violations() == [], (step, label)
         assert drill.difference(reference) == ("", True), (step, label)
         tried += plan.fired.total()
-    assert tried > 100  # the last session's steps are calm
+    assert tried > (100 if fault is Fault.CRASH_BEFORE else 30)  # the last session's steps are calm
 
 
 class _Passing:
@@ -283,8 +284,9 @@ def test_a_system_that_breaks_the_promise_is_caught(control: str, references, mo
         monkeypatch.setattr("alphamill.controller.books.collect", _books_every_fill_again)
     reference = references["a split and a dividend"]
     kinds = (*CRASHES, Fault.TIMEOUT, Fault.LOST_ANSWER)
-    for seed in range(40):
-        plan = FaultPlan(seeded(seed, rate=0.05, kinds=kinds, at_most=10))
+    plans = [FaultPlan(seeded(seed, rate=0.05, kinds=kinds, at_most=10)) for seed in range(40)]
+    plans += [FaultPlan(at_step(step, Fault.CRASH_AFTER)) for step in range(1, len(reference.plan.steps))]
+    for seed, plan in enumerate(plans):
         storage = MemoryStorage(reference.script.spec)
         drill = Drill(reference.script, storage, plan, signature=SIGNATURE, seed=seed, **CONTROLS[control])
         drill.run()
