@@ -72,16 +72,17 @@ def known_fills(record: PortfolioRecord, ledger: Ledger) -> set[str]:
 
 
 def forbids(record: PortfolioRecord, order: Order) -> bool:
-    """Whether the portfolio's state forbids an order: any when HALTED, one that raises exposure when REDUCING.
+    """Whether the portfolio's state forbids an order: any when HALTED; when REDUCING all but those toward zero.
 
-    What has filled is part of the position already; what is left of the order is judged.
+    One through zero is forbidden as well: it opens a position on the other side. What has filled is part of the
+    position already; what is left of the order is judged.
     """
     if record.state is not TradingState.REDUCING:
         return record.state is TradingState.HALTED
     position = record.positions.get(order.symbol)
     held = position.quantity if position else Decimal(0)
     left = order.quantity - order.filled_quantity
-    return abs(held + order.side.sign * left) > abs(held)
+    return held * order.side.sign >= 0 or left > abs(held)
 
 
 def over(record: PortfolioRecord, *, scheduled: bool) -> list[Order]:

@@ -194,7 +194,7 @@ class PortfolioController:
             self._record_orders(record, sent)
 
     def enforce_state(self) -> PortfolioRecord:
-        """Cancel open orders the state forbids: all when HALTED, those raising exposure when REDUCING."""
+        """Cancel open orders the state forbids: all when HALTED, those not toward zero when REDUCING."""
         record = self._ledger.load(self.spec)
         forbidden = [o for o in record.open_orders if forbids(record, o)]
         return self._cancel(record, f"portfolio is {record.state}", forbidden)
