@@ -43,8 +43,9 @@ class Market:
     missing: frozenset[str] = frozenset()
 
     def weights(self, positions: Mapping[str, Position], nav_usd: Decimal) -> dict[str, float]:
-        """Value of each position over NAV, as fractions; symbols without a position are absent."""
-        return {s: float(p.quantity * self.prices[s] / nav_usd) for s, p in positions.items() if p.quantity}
+        """Value of each position over NAV, as fractions, 0.0 without NAV; symbols without a position are absent."""
+        held = {s: p.quantity * self.prices[s] for s, p in positions.items() if p.quantity}
+        return {s: float(value / nav_usd) if nav_usd else 0.0 for s, value in held.items()}
 
 
 def market_at(history: BarHistory, symbols: Iterable[str], ts: dt.datetime, data_version: str) -> Market:

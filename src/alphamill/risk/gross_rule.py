@@ -19,7 +19,8 @@ class GrossAfterOrders(OrderRule):
     """What is opened fits beside what stays: positions after all orders sum to no more than `limit` of NAV.
 
     The target rule of the same limit counts on every order. Where a cap on volume or notional keeps a position from
-    being closed, the part of the orders that opens or adds is cut alike; closing is never touched.
+    being closed, the part of the orders that opens or adds is cut alike; closing is never touched. Where that cuts a
+    short sale, a buy that counted on its proceeds is cut by the broker at the open.
     """
 
     limit: float

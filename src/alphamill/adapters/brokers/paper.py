@@ -133,9 +133,10 @@ class PaperBroker:
             return self._books.account(portfolio).cash_usd
 
     def on_bars(self, bars: SessionBars | pl.DataFrame) -> None:
-        """Let one session go by. Bars already seen, or older than the newest session, change nothing.
+        """Let one session go by. Bars already seen, or older than the newest session, change nothing that was filled.
 
-        A frame is one of `BAR_SCHEMA`; without rows it changes nothing.
+        A corrected close of the newest session counts for what follows: a dividend, a split, a payout. A frame is one
+        of `BAR_SCHEMA`; without rows it changes nothing.
         """
         if isinstance(bars, pl.DataFrame):
             if bars.is_empty():
@@ -144,6 +145,7 @@ class PaperBroker:
         with self._certain():
             ts = bars.ts
             if self._books.session is not None and ts <= self._books.session:
+                self._take_corrections(bars)
                 bars = bars.only([symbol for symbol in bars.symbols if not self._books.matched(ts, symbol)])
                 if not bars.symbols:
                     _log.debug("session %s was matched before", ts)
@@ -157,6 +159,16 @@ class PaperBroker:
                 self._commit([SessionMatched(ts, bars.symbols)])
             else:
                 self._books.pass_session(ts, bars.symbols)
+
+    def _take_corrections(self, bars: SessionBars) -> None:
+        """The ledger reads the close before an action from corrected history; the books must name the same."""
+        if bars.ts != self._books.session:
+            return
+        known = {s: close for s, close in self._books.closes.items() if self._books.matched(bars.ts, s)}
+        told = zip(bars.symbols, bars.column("close").tolist(), strict=True)
+        changed = tuple((s, close) for s, close in told if s in known and close != known[s])
+        if changed:
+            self._commit([SessionMatched(bars.ts, (), closes=changed)])
 
     def _judge(self, order: Order) -> Order:
         if order.portfolio not in self._books.accounts:
