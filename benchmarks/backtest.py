@@ -67,7 +67,7 @@ def measure(quick: bool) -> Section:
     checks = _same(result, theirs, ground.floor())
     t = interleave(
         {"ours": ground.ours, "ml4t": lambda: ground.engine(weights).run(), "floor": ground.floor},
-        rounds=2,
+        rounds=1,
         warm_up=0,
         at_most_secs=60,
     )

@@ -53,7 +53,7 @@ def measure(quick: bool) -> Section:
         contestants |= {f"{call} small": partial(two, call) for call in ("ours small", "polars", "pandas")}
         t = interleave(contestants, rounds=3 if quick else 7, at_most_secs=18)
         steps = {call: partial(two, call) for call in ("step", "step floor")}
-        s = interleave(steps, rounds=3, at_most_secs=5)
+        s = interleave(steps, rounds=2, at_most_secs=5)
     total, compute = "Parquet to Parquet", "compute"
     rows = [
         row(f"{compute}, 1 core", t["ours compute 1"], against="TA-Lib per symbol, 1 core", peer=t["talib compute 1"]),

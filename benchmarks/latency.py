@@ -74,7 +74,7 @@ def measure(quick: bool) -> Section:
             _deploy(runtime)
         for number, (names, history, sessions) in enumerate(cases, start=1):
             trial = Trial(runtime, number, names, history)
-            totals, stages = asyncio.run(trial.run(sessions, at_most_secs=11.0))
+            totals, stages = asyncio.run(trial.run(sessions, at_most_secs=9.0))
             what = f"{names} names, {history:,} bars behind"
             aim = Aim(AIMS_MS[names], of="ours") if history == 300 and names in AIMS_MS else None
             rows += [row(what, totals, statistic="p99", aim=aim), row(what, totals)]

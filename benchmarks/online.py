@@ -181,7 +181,7 @@ def _measure(
     quick: bool, names: int, contestants: dict[str, Callable[[], object]], before: dict[str, Any] | None = None
 ) -> dict[str, Timing]:
     rounds = 3 if quick else 300
-    return interleave(contestants, rounds=rounds, warm_up=3, at_most_secs=2, before=before)
+    return interleave(contestants, rounds=rounds, warm_up=3, at_most_secs=1.5, before=before)
 
 
 if __name__ == "__main__":

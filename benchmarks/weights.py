@@ -49,7 +49,7 @@ def measure(quick: bool) -> Section:
             kind = "long only" if long_only else "long and short"
             contestants = _contestants(problem)
             checks += _check(problem, contestants, f"{names} names, {kind}")
-            t = interleave(contestants | _parts(problem), rounds=3 if quick else 300, at_most_secs=1.5)
+            t = interleave(contestants | _parts(problem), rounds=3 if quick else 300, at_most_secs=1.0)
             rows += _rows(f"{names} names, {kind}", t)
             lines.append((f"{names}, {kind}", *_spent(t), *_sizes(problem)))
     rows.sort(key=lambda line: line.against)
