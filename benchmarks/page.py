@@ -23,7 +23,8 @@ _INTRODUCTION = """# Benchmarks
 
 Written by `make bench`; do not edit. The figures of a section are those of one run on one machine, as measured; a
 section may have been measured again alone. Each ratio is ours / peer: both ran in turns in the same run, and medians
-are compared unless the row says otherwise. Below 1 is faster than the peer. A missed aim stays here with its figure and its reason.
+are compared unless the row says otherwise. Below 1 is faster than the peer. A missed aim stays here with its figure
+and its reason.
 """
 
 
