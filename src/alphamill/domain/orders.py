@@ -88,6 +88,10 @@ class Order:
     def notional_usd(self) -> Decimal:
         return self.quantity * self.reference_price
 
+    def closable(self, held: Decimal) -> Decimal:
+        """Shares an order of this side can take from a holding of `held` before it opens the other side."""
+        return abs(held) if held * self.side.sign < 0 else Decimal(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Fill:

@@ -27,7 +27,7 @@ class GrossAfterOrders(OrderRule):
     name: ClassVar[str] = "gross_after_orders"
 
     def apply(self, context: RiskContext, orders: Sequence[Order]) -> tuple[list[Order], list[RuleResult]]:
-        closed = {order.id: min(order.quantity, _closable(context, order)) for order in orders}
+        closed = {order.id: min(order.quantity, order.closable(context.quantity(order.symbol))) for order in orders}
         opened_usd = sum((o.notional_usd - closed[o.id] * o.reference_price for o in orders), _NOTHING)
         if not opened_usd:
             return list(orders), []
@@ -48,9 +48,3 @@ class GrossAfterOrders(OrderRule):
             if after is not None:
                 kept.append(after)
         return kept, results
-
-
-def _closable(context: RiskContext, order: Order) -> Decimal:
-    """Shares of the order that bring its position toward zero."""
-    held = context.quantity(order.symbol)
-    return abs(held) if held * order.side.sign < 0 else _NOTHING

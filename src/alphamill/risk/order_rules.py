@@ -54,7 +54,7 @@ class StateAllows(OrderRule):
         left = {symbol: position.quantity for symbol, position in context.positions.items()}
         for order in orders:
             held = left.get(order.symbol, _NOTHING)
-            closable = abs(held) if held * order.side.sign < 0 else _NOTHING
+            closable = order.closable(held)
             after: Order | None = order
             if order.quantity > closable:
                 after, result = self.shrink(order, closable, "REDUCING", f"only {closable:f} reduces the position")
