@@ -96,7 +96,7 @@ class _Ground:
     def __init__(self, names: int, sessions: int, held: int) -> None:
         import polars as pl
 
-        from alphamill.testing.market import synthetic_market
+        from alphamill.proofs.synthetic_market import synthetic_market
 
         self.bars = synthetic_market(names, _KNOWN + sessions, seed=3)
         past = (pl.col("close") / pl.col("close").shift(105) - 1).over("symbol").alias("momentum")
@@ -106,7 +106,7 @@ class _Ground:
         self.start: dt.date = self.bars["session"].unique().sort()[_KNOWN]
 
     def ours(self) -> "BacktestResult":
-        from alphamill.adapters.forecast_table import ForecastTable
+        from alphamill.adapters.memory.forecast_table import ForecastTable
         from alphamill.bootstrap import backtest_parts
         from alphamill.domain.forecasts import ModelSignature
         from alphamill.evaluation.backtest import run_backtest
@@ -173,13 +173,13 @@ def _aligned(ours: "BacktestResult", peer: "PeerRun") -> tuple[Any, Any]:
 
 def _stages() -> dict[str, tuple[Any, str]]:
     """Stage -> the method that is all of it."""
-    from alphamill.adapters.brokers.paper import PaperBroker
-    from alphamill.adapters.feature_table import FeatureTable
-    from alphamill.adapters.forecast_table import ForecastTable
-    from alphamill.adapters.memory_ledger import InMemoryLedger
-    from alphamill.controller import loop
-    from alphamill.controller.controller import PortfolioController
-    from alphamill.domain.history import BarHistory
+    from alphamill.adapters.brokers.paper.broker import PaperBroker
+    from alphamill.adapters.memory.feature_table import FeatureTable
+    from alphamill.adapters.memory.forecast_table import ForecastTable
+    from alphamill.adapters.memory.ledger import InMemoryLedger
+    from alphamill.features.history import BarHistory
+    from alphamill.trading import loop
+    from alphamill.trading.portfolio_trader import PortfolioTrader
 
     return {
         "feature table: made": (FeatureTable, "__init__"),
@@ -187,9 +187,9 @@ def _stages() -> dict[str, tuple[Any, str]]:
         "history: append a session": (BarHistory, "append"),
         "broker: actions and fills at the open": (PaperBroker, "on_bars"),
         "controller: prices and volumes": (loop, "market_at"),
-        "controller: settle": (PortfolioController, "_settle"),
-        "controller: decide": (PortfolioController, "_decide"),
-        "controller: send": (PortfolioController, "send_committed"),
+        "controller: settle": (PortfolioTrader, "_settle"),
+        "controller: decide": (PortfolioTrader, "_decide"),
+        "controller: send": (PortfolioTrader, "send_committed"),
         "ledger: commit the decision": (InMemoryLedger, "commit_decision"),
     }
 

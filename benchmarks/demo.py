@@ -104,7 +104,7 @@ class _Process:
 
 def _run(home: Path, notes: Path, arguments: list[str]) -> dict[str, tuple[float, float]]:
     """Begin and end of each stage, in seconds since the start."""
-    from alphamill.adapters.progress import ProgressTail
+    from alphamill.adapters.files.progress import ProgressTail
 
     probe = str(Path(__file__).with_name("probe"))
     env = {**os.environ, "ALPHAMILL_HOME": str(home), "ALPHAMILL_BENCH_IMPORTS": str(notes), "PYTHONPATH": probe}

@@ -73,7 +73,7 @@ def measure(quick: bool) -> Section:
 
 
 def _write_bars(folder: Path, names: int, small: int, sessions: int) -> None:
-    from alphamill.adapters.delta import DeltaBarStore
+    from alphamill.adapters.delta.bar_store import DeltaBarStore
     from benchmarks.market import bars
 
     every = bars(names, sessions)

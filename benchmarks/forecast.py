@@ -36,8 +36,8 @@ and the question.
 
 
 def measure(quick: bool) -> Section:
-    from alphamill.embedded import Runtime
     from alphamill.features import MODEL_FEATURES
+    from alphamill.runtimes.embedded import Runtime
     from alphamill.settings import Settings
     from benchmarks.model import write_model
 
@@ -82,9 +82,10 @@ class _Parts:
     def __init__(self, runtime: Any, model: Path, features: tuple[str, ...]) -> None:
         import httpx
 
-        from alphamill.adapters.kserve import V2Forecaster, ready
-        from alphamill.adapters.onnx import OnnxForecaster
-        from alphamill.embedded import children, free_port
+        from alphamill.adapters.kserve.health import ready
+        from alphamill.adapters.kserve.v2 import V2Forecaster
+        from alphamill.adapters.onnx.forecaster import OnnxForecaster
+        from alphamill.runtimes.embedded import children, free_port
 
         ports = {name: free_port() for name in ("rest", "grpc", "bare")}
         options = {"model-dir": model, "host": "127.0.0.1", "http-port": ports["rest"], "grpc-port": ports["grpc"]}

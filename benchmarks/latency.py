@@ -62,7 +62,7 @@ STAGES = (
 
 
 def measure(quick: bool) -> Section:
-    from alphamill.embedded import Runtime
+    from alphamill.runtimes.embedded import Runtime
     from alphamill.settings import Settings
 
     cases = ((50, 300, 4),) if quick else ((5, 300, 80), (50, 300, 200), (500, 300, 100), (50, 3_000, 40))
@@ -150,7 +150,7 @@ class Trial:
 
         from alphamill import bootstrap
         from alphamill.domain.bars import RAW_BAR_SCHEMA
-        from alphamill.testing.market import synthetic_market
+        from alphamill.proofs.synthetic_market import synthetic_market
 
         bars = synthetic_market(self.names, self.history + sessions, seed=1)
         first = bars["session"].unique().sort()[self.history]
@@ -161,8 +161,8 @@ class Trial:
         return raw.partition_by("session", maintain_order=True), bootstrap.controller_parts(self.settings)
 
     def _instrument(self, parts: Any, engine: Any) -> None:
-        from alphamill.controller import loop as loop_module
-        from alphamill.controller import plan as plan_module
+        from alphamill.trading import loop as loop_module
+        from alphamill.trading import plan as plan_module
 
         live, loop, watch = parts.live, parts.live._loop, self.watch.wrap
         controller, door, journal, merge, read = loop.controllers[0], *STAGES[:4]
@@ -233,13 +233,12 @@ def _settings(runtime: Any, number: int, names: int) -> Any:
 
 def _deploy(runtime: Any) -> None:
     """Our model server with a network of the size that is trained, as the runtime's deployment."""
-    from alphamill.adapters import deployments
-    from alphamill.adapters.kserve import ready
-    from alphamill.domain.history import BarHistory
+    from alphamill.adapters.kserve.health import ready
     from alphamill.domain.models import Deployment
-    from alphamill.embedded import children, free_port
     from alphamill.features import MODEL_FEATURES, newest
-    from alphamill.testing.market import synthetic_market
+    from alphamill.features.history import BarHistory
+    from alphamill.proofs.synthetic_market import synthetic_market
+    from alphamill.runtimes.embedded import children, deployments, free_port
     from benchmarks.model import write_model
 
     sample = newest(BarHistory.from_bars(synthetic_market(50, 100, seed=2)), MODEL_FEATURES)

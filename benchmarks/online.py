@@ -44,8 +44,8 @@ are one code instead.
 
 
 def measure(quick: bool) -> Section:
-    from alphamill.adapters.feast import FeastFeatureStore
-    from alphamill.embedded import Runtime
+    from alphamill.adapters.feast.store import FeastFeatureStore
+    from alphamill.runtimes.embedded import Runtime
     from alphamill.settings import Settings
 
     sizes, sessions = ((5, 50), 300) if quick else ((5, 50, 500), 3_300)
@@ -70,8 +70,8 @@ class _Parts:
     def __init__(self, store: Any, redis_url: str, names: int, sessions: int) -> None:
         from redis import Redis
 
-        from alphamill.domain.history import BarHistory
         from alphamill.features import MODEL_FEATURES, newest
+        from alphamill.features.history import BarHistory
         from benchmarks.market import bars
 
         self.store, self.features = store, MODEL_FEATURES

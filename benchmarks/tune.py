@@ -37,7 +37,7 @@ One Ray kept between searches would save all of it, and hold its memory meanwhil
 def measure(quick: bool) -> Section:
     import numpy as np
 
-    from alphamill.adapters.mlflow_tracking import MlflowTracking
+    from alphamill.adapters.mlflow.tracking import MlflowTracking
 
     sizes = {"tiny": (300, 1, 2)} if quick else {"the demo's size": (1_960, 5, 20)}
     rows, lines, checks = [], [], []
@@ -79,8 +79,8 @@ def _dataset(sessions: int, symbols: int) -> Any:
 
 def _searched(dataset: Any, tracking: Any, trials: int) -> tuple[Any, float, tuple[float, float, float]]:
     """Result, seconds, and those until the first trial was over, until the last, and after it."""
-    from alphamill.adapters.ray_tune import tune
-    from alphamill.steps.windows import tuning_windows
+    from alphamill.adapters.ray.tune import tune
+    from alphamill.training.windows import tuning_windows
 
     over: list[float] = []
     start = time.perf_counter()
@@ -98,8 +98,8 @@ def _searched(dataset: Any, tracking: Any, trials: int) -> tuple[Any, float, tup
 
 def _looped(dataset: Any, tracking: Any, result: Any) -> tuple[list[tuple[float, ...]], float]:
     """The same folds and the same records, in this process."""
-    from alphamill.adapters.ray_tune import _log_trial, score_folds
-    from alphamill.steps.windows import tuning_windows
+    from alphamill.adapters.ray.tune import _log_trial, score_folds
+    from alphamill.training.windows import tuning_windows
 
     start = time.perf_counter()
     scores = []

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # By path: their packages import what is not installed yet.
-GUARD = runpy.run_path(str(ROOT / "src" / "alphamill" / "embedded" / "guard.py"))
+GUARD = runpy.run_path(str(ROOT / "src" / "alphamill" / "runtimes" / "embedded" / "guard.py"))
 PARENT = runpy.run_path(str(ROOT / "src" / "alphamill" / "cli" / "parent.py"))
 
 UV = "uv==0.13.9"

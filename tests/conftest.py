@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 import pytest
 
+from alphamill import environment
 from alphamill.domain.models import ModelCard
-from alphamill.embedded import Runtime, children, environment, free_port
+from alphamill.runtimes.embedded import Runtime, children, free_port
 from alphamill.settings import Settings
 
 
@@ -103,7 +104,7 @@ def forecaster_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def forecaster_ports(runtime: Runtime, forecaster_dir: Path) -> tuple[int, int]:
     """REST and gRPC port of our KServe server with the tiny model, version 1; one server per session."""
-    from alphamill.adapters.kserve import ready
+    from alphamill.adapters.kserve.health import ready
 
     http_port, grpc_port = free_port(), free_port()
     options = ["--model-dir", str(forecaster_dir), "--model-version", "1", "--host", "127.0.0.1"]

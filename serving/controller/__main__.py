@@ -4,7 +4,7 @@ import gc
 
 import uvicorn
 
-from alphamill.embedded.watch import exit_with_runtime
+from alphamill.runtimes.embedded.watch import exit_with_runtime
 from alphamill.settings import load_settings
 from serving.controller.app import create_app
 

@@ -5,10 +5,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from alphamill.controller.live import LiveTrading
 from alphamill.monitoring import Metrics
 from alphamill.ports import FeatureStore, Forecaster, Ledger, ModelRegistry, ModelServer
 from alphamill.settings import Settings
+from alphamill.trading.live import LiveTrading
 from serving.controller.engine import Engine
 
 

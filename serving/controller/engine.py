@@ -8,11 +8,11 @@ from typing import Any
 
 import structlog
 
-from alphamill.controller.live import LiveTrading
 from alphamill.domain.events import BARS_APPENDED
 from alphamill.errors import AlphamillError, EventBusUnavailable
 from alphamill.monitoring import Metrics
 from alphamill.ports import EventBus
+from alphamill.trading.live import LiveTrading
 
 #: How long to wait for work when nothing wakes the engine; also how fast a halt cancels open orders.
 TICK_SECS = 1.0

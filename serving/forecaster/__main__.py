@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from alphamill.adapters.onnx import OnnxForecaster
+from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.errors import AlphamillError
 from serving.forecaster.answers import warm_up
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from alphamill.adapters.onnx import OnnxForecaster
+from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.signature import FloatMatrix
 from alphamill.errors import ForecasterUnavailable, InvalidConfig
 

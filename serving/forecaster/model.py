@@ -7,7 +7,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InferenceError, InvalidInput
 
 from alphamill import errors
-from alphamill.adapters.onnx import OnnxForecaster
+from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.signature import FloatMatrix
 from serving.forecaster.answers import answer, warm_up
 from serving.forecaster.protocol import INPUT, OUTPUTS, check_finite, check_layout, expected

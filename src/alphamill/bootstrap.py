@@ -29,15 +29,15 @@ from alphamill.ports import (
 from alphamill.settings import Settings
 
 if TYPE_CHECKING:
-    from alphamill.adapters.brokers.paper import PaperBroker
-    from alphamill.adapters.notify import AppriseNotifier
+    from alphamill.adapters.brokers.paper.broker import PaperBroker
+    from alphamill.adapters.kserve.v2 import V2Forecaster
+    from alphamill.adapters.notify.apprise import AppriseNotifier
     from alphamill.adapters.sql.ledger import SqlLedger
-    from alphamill.adapters.v2 import V2Forecaster
-    from alphamill.controller.live import BarDoor, LiveTrading
-    from alphamill.controller.loop import FeatureRefresh
-    from alphamill.domain.history import BarHistory
     from alphamill.evaluation.backtest import BacktestParts
+    from alphamill.features.history import BarHistory
     from alphamill.monitoring import Metrics
+    from alphamill.trading.live import BarDoor, LiveTrading
+    from alphamill.trading.loop import FeatureRefresh
 
 #: Merged bars are in the bars table; the journal keeps those of a month, to see what came in and when.
 JOURNAL_SESSIONS = 21
@@ -58,7 +58,7 @@ def table_uri(settings: Settings, table: str) -> str:
 
 def bar_store(settings: Settings, table: str = "bars") -> BarStore:
     """One Delta table below the lake: ``landing`` before validation, ``bars`` after it."""
-    from alphamill.adapters.delta import DeltaBarStore
+    from alphamill.adapters.delta.bar_store import DeltaBarStore
 
     return DeltaBarStore(table_uri(settings, table))
 
@@ -71,13 +71,13 @@ def model_features(settings: Settings) -> tuple[str, ...]:
 
 
 def feature_store(settings: Settings) -> FeatureStore:
-    from alphamill.adapters.feast import FeastFeatureStore
+    from alphamill.adapters.feast.store import FeastFeatureStore
 
     return FeastFeatureStore(settings.feature_repo, settings.home.resolve() / "features", settings.redis_url)
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
-    from alphamill.adapters.mlflow import MlflowRegistry
+    from alphamill.adapters.mlflow.registry import MlflowRegistry
 
     return MlflowRegistry(settings.tracking_uri, mlflow_artifacts(settings))
 
@@ -88,16 +88,18 @@ def mlflow_artifacts(settings: Settings) -> str:
 
 
 def model_server(settings: Settings) -> ModelServer:
-    from alphamill.adapters.kserve import LocalModelServer
+    from alphamill.runtimes.embedded.model_server import LocalModelServer
 
     return LocalModelServer(model_registry(settings), settings.home.resolve())
 
 
 def forecaster(settings: Settings) -> "V2Forecaster":
     """Asks whatever version is deployed under the model's name at that moment."""
-    from alphamill.adapters.v2 import V2Forecaster
+    from alphamill.adapters.kserve.v2 import V2Forecaster
+    from alphamill.runtimes.embedded.deployments import deployed_url
 
-    return V2Forecaster(settings.home.resolve(), settings.model_name, settings.forecast_timeout_secs)
+    endpoint = partial(deployed_url, settings.home.resolve(), settings.model_name)
+    return V2Forecaster(endpoint, settings.model_name, settings.forecast_timeout_secs)
 
 
 def ledger(settings: Settings) -> "SqlLedger":
@@ -107,13 +109,13 @@ def ledger(settings: Settings) -> "SqlLedger":
 
 
 def event_bus(settings: Settings) -> EventBus:
-    from alphamill.adapters.events import RedisEventBus
+    from alphamill.adapters.redis.events import RedisEventBus
 
     return RedisEventBus(settings.redis_url)
 
 
 def notifier(settings: Settings, on_failure: Callable[[], object] = lambda: None) -> "AppriseNotifier":
-    from alphamill.adapters.notify import AppriseNotifier
+    from alphamill.adapters.notify.apprise import AppriseNotifier
 
     return AppriseNotifier(settings.notify_urls, on_failure=on_failure)
 
@@ -160,14 +162,15 @@ def controller_parts(settings: Settings) -> ControllerParts:
     """Wire the live path: real stores, the deployed forecaster, the broker of the portfolio file."""
     from prometheus_client import CollectorRegistry
 
-    from alphamill.adapters.clock import BarClock, SystemClock
+    from alphamill.adapters.clock.bars import BarClock
+    from alphamill.adapters.clock.system import SystemClock
     from alphamill.adapters.sql.journal import SqlBarJournal
-    from alphamill.controller.controller import PortfolioController
-    from alphamill.controller.lateness import lateness
-    from alphamill.controller.live import LiveTrading
-    from alphamill.controller.loop import TradingLoop
-    from alphamill.domain.history import BarHistory
+    from alphamill.features.history import BarHistory
     from alphamill.monitoring import Metrics
+    from alphamill.trading.lateness import lateness
+    from alphamill.trading.live import LiveTrading
+    from alphamill.trading.loop import TradingLoop
+    from alphamill.trading.portfolio_trader import PortfolioTrader
 
     specs = portfolios(settings)
     bar_clock = BarClock()
@@ -179,7 +182,7 @@ def controller_parts(settings: Settings) -> ControllerParts:
     brokers = [paper_broker(settings, spec) for spec in specs]
     store, history = feature_store(settings), BarHistory()
     controllers = [
-        PortfolioController(
+        PortfolioTrader(
             spec, features=store, forecaster=asks, broker=broker, ledger=books, history=history, notifier=tells
         )
         for spec, broker in zip(specs, brokers, strict=True)
@@ -215,8 +218,8 @@ def controller_parts(settings: Settings) -> ControllerParts:
 
 def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
     """The broker of one portfolio; its books outlive the process, like a real broker's."""
-    from alphamill.adapters.brokers.paper import PaperBroker
-    from alphamill.adapters.brokers.paper_store import SqlPaperStore
+    from alphamill.adapters.brokers.paper.broker import PaperBroker
+    from alphamill.adapters.brokers.paper.store import SqlPaperStore
 
     books = SqlPaperStore(f"sqlite:///{settings.home.resolve() / f'paper_broker_{spec.name}.db'}")
     opens = partial(session_open, spec.universe.calendar)
@@ -256,11 +259,11 @@ def bar_door(specs: Sequence[PortfolioSpec]) -> "BarDoor":
 
 def backtest_parts(spec: PortfolioSpec, feature_rows: pl.DataFrame, asks: Forecaster) -> "BacktestParts":
     """Wire a backtest: precomputed features, in-memory books, time told by bars."""
-    from alphamill.adapters.brokers.paper import PaperBroker
-    from alphamill.adapters.clock import BarClock
-    from alphamill.adapters.feature_table import FeatureTable
-    from alphamill.adapters.memory_ledger import InMemoryLedger
-    from alphamill.adapters.notify import SilentNotifier
+    from alphamill.adapters.brokers.paper.broker import PaperBroker
+    from alphamill.adapters.clock.bars import BarClock
+    from alphamill.adapters.memory.feature_table import FeatureTable
+    from alphamill.adapters.memory.ledger import InMemoryLedger
+    from alphamill.adapters.notify.silent import SilentNotifier
     from alphamill.evaluation.backtest import BacktestParts
 
     clock, books = BarClock(), InMemoryLedger()

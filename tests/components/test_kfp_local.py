@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.kfp_local import PipelineRun, new_run_dir, progress_file, run_pipeline
-from alphamill.adapters.progress import ProgressTail
-from alphamill.domain.progress import Progress
+from alphamill.adapters.files.progress import ProgressTail
+from alphamill.adapters.kfp.local import PipelineRun, new_run_dir, progress_file, run_pipeline
 from alphamill.errors import AlphamillError, DataUnfit
+from alphamill.monitoring.progress import Progress
 
 HERE = Path(__file__).parent
 DEADLINE_SECS = 30.0

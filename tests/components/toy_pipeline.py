@@ -7,7 +7,7 @@ from kfp import dsl
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
 def add_one(number: int) -> int:
-    from alphamill.adapters.progress import report_progress
+    from alphamill.adapters.files.progress import report_progress
 
     report_progress("ingest", 1, 1, f"{number} + 1")
     return number + 1

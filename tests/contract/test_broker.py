@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.brokers.paper import PaperBroker
-from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.adapters.brokers.paper.broker import PaperBroker
+from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import Conflict, NotFound, StoreUnavailable
@@ -180,8 +180,8 @@ def test_orders_of_one_symbol_share_the_cap(reopen_capped: Reopen) -> None:
 CHILD = """
 import os, signal, sys
 from decimal import Decimal
-from alphamill.adapters.brokers.paper import PaperBroker
-from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.adapters.brokers.paper.broker import PaperBroker
+from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.testing.orders import market_order, session_bars
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alphamill.adapters.events import RedisEventBus
+from alphamill.adapters.redis.events import RedisEventBus
 from alphamill.errors import Conflict, EventBusUnavailable
 from alphamill.ports import EventBus
 from alphamill.testing.event_bus import InMemoryEventBus

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from alphamill.adapters.feast import FeastFeatureStore
-from alphamill.adapters.feast_environment import connection_string
-from alphamill.adapters.feature_table import FeatureTable
+from alphamill.adapters.feast.environment import connection_string
+from alphamill.adapters.feast.store import FeastFeatureStore
+from alphamill.adapters.memory.feature_table import FeatureTable
 from alphamill.domain.bars import UTC_TS
 from alphamill.errors import InvalidConfig, InvalidFeatures, NotFound, StoreUnavailable
 from alphamill.features import MODEL_FEATURES, Prices, feature, registered, registry
@@ -423,7 +423,7 @@ def test_online_rows_are_read_and_written_without_importing_feast(
 import datetime as dt, sys
 from pathlib import Path
 import polars as pl
-from alphamill.adapters.feast import FeastFeatureStore
+from alphamill.adapters.feast.store import FeastFeatureStore
 store = FeastFeatureStore(Path({str(REPO)!r}), Path({str(feast_store._data)!r}), {redis_url!r})
 rows = pl.read_parquet({str(feast_store._offline)!r})
 store.write_online(rows.with_columns(ts=pl.col("ts") + dt.timedelta(days=1), ret_1=pl.lit(7.5)))

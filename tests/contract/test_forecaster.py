@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.onnx import OnnxForecaster
-from alphamill.adapters.v2 import V2Forecaster
+from alphamill.adapters.kserve.v2 import V2Forecaster
+from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.errors import InvalidFeatures

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alphamill.adapters.memory.ledger import InMemoryLedger
 from alphamill.adapters.sql import LedgerReader, SqlLedger
 from alphamill.domain.decisions import Decision, TradingState
 from alphamill.domain.ledger import NavPoint, Settlement
@@ -16,7 +17,6 @@ from alphamill.domain.orders import OrderStatus, Position
 from alphamill.errors import Conflict, InvalidInput, NotFound
 from alphamill.ports import Ledger
 from alphamill.testing.decisions import sample_decision, sample_settlement, sample_spec
-from alphamill.testing.ledger import InMemoryLedger
 
 SPEC = sample_spec()
 NOON = dt.datetime(2012, 1, 2, 12, tzinfo=dt.UTC)

@@ -22,7 +22,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def registry(request: pytest.FixtureRequest) -> ModelRegistry:
     if request.param == "memory":
         return InMemoryModelRegistry()
-    from alphamill.adapters.mlflow import MlflowRegistry
+    from alphamill.adapters.mlflow.registry import MlflowRegistry
 
     root = request.getfixturevalue("store")
     return MlflowRegistry(f"sqlite:///{root}/mlflow.db", root / "artifacts")

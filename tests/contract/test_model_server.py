@@ -11,16 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.kserve import LocalModelServer, V2Forecaster
+from alphamill.adapters.kserve.v2 import V2Forecaster
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.models import ModelCard, ModelVersion
-from alphamill.embedded import Runtime, children
 from alphamill.errors import NotFound, Unavailable
 from alphamill.ports import Forecaster, ModelServer
+from alphamill.runtimes.embedded import Runtime, children
+from alphamill.runtimes.embedded.deployments import deployed_url
+from alphamill.runtimes.embedded.model_server import LocalModelServer
 from alphamill.testing.model_registry import InMemoryModelRegistry
 from alphamill.testing.model_server import InProcessModelServer
 
@@ -62,7 +65,9 @@ def served(request: pytest.FixtureRequest, registry: InMemoryModelRegistry, tmp_
     asked: dict[str, V2Forecaster] = {}
 
     def ask(service: str) -> Forecaster:
-        return asked.setdefault(service, V2Forecaster(runtime.home, service, timeout_secs=20))
+        return asked.setdefault(
+            service, V2Forecaster(partial(deployed_url, runtime.home, service), service, timeout_secs=20)
+        )
 
     yield Served(local, ask)
     for forecaster in asked.values():
@@ -155,8 +160,8 @@ def test_corrupt_model_is_not_deployed(
 DEPLOY = """
 import sys
 from pathlib import Path
-from alphamill.adapters.kserve import LocalModelServer
-from alphamill.adapters.onnx import read_card
+from alphamill.runtimes.embedded.model_server import LocalModelServer
+from alphamill.adapters.onnx.forecaster import read_card
 from alphamill.testing.model_registry import InMemoryModelRegistry
 home, folder, service = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 registry = InMemoryModelRegistry()
@@ -179,7 +184,7 @@ def test_forecaster_outlives_the_step_that_deployed_it_and_its_death_is_seen(
     server = LocalModelServer(InMemoryModelRegistry(), runtime.home)
     deployed = server.deployment(service)
     assert (deployed.status, deployed.url) == ("deployed", step.stdout.strip())
-    asks = V2Forecaster(runtime.home, service, timeout_secs=20)
+    asks = V2Forecaster(partial(deployed_url, runtime.home, service), service, timeout_secs=20)
     assert len(asks.forecast([SNAPSHOT])) == 1
 
     child = next(child for child in runtime.children() if child.name.startswith(service))

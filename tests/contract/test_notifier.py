@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from alphamill.adapters.notify import MAX_WAITING, AppriseNotifier, SilentNotifier
+from alphamill.adapters.notify.apprise import MAX_WAITING, AppriseNotifier
+from alphamill.adapters.notify.silent import SilentNotifier
 from alphamill.errors import InvalidConfig
 from alphamill.testing.notifier import InMemoryNotifier
 

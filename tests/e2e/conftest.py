@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from alphamill.testing.market import synthetic_market
+from alphamill.proofs.synthetic_market import synthetic_market
 
 SYMBOLS = ("SYN000", "SYN001", "SYN002", "SYN003")
 SESSIONS, TRADED, ASIDE = 760, 5, 6

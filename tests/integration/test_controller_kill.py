@@ -17,19 +17,19 @@ import httpx
 import polars as pl
 import pytest
 import yaml
+from drill.audit import Evidence, difference, violations
 from typer.testing import CliRunner
 
-from alphamill.adapters import deployments
-from alphamill.adapters.deployments import LocalDeployment
+from alphamill import environment
 from alphamill.adapters.sql import LedgerReader, SqlLedger
 from alphamill.bootstrap import bar_store, paper_broker
 from alphamill.cli.__main__ import app
 from alphamill.domain.models import Deployment
 from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
-from alphamill.embedded import Child, environment, free_port
+from alphamill.proofs.synthetic_market import synthetic_market
+from alphamill.runtimes.embedded import Child, deployments, free_port
+from alphamill.runtimes.embedded.deployments import LocalDeployment
 from alphamill.settings import Settings
-from alphamill.testing.faults_audit import Evidence, difference, violations
-from alphamill.testing.market import synthetic_market
 
 HISTORY, AHEAD, KILLS = 160, 7, 3
 DEADLINE_SECS = 60.0
@@ -40,8 +40,8 @@ SYMBOLS = ["SYN000", "SYN001", "SYN002"]
 ZYGOTE = """
 import json, os, signal, sys
 import serving.controller.__main__ as controller
-import alphamill.adapters.brokers.paper_store, alphamill.adapters.delta, alphamill.adapters.events
-import alphamill.adapters.feast, alphamill.adapters.sql, alphamill.adapters.v2, alphamill.features
+import alphamill.adapters.brokers.paper.store, alphamill.adapters.delta.bar_store, alphamill.adapters.redis.events
+import alphamill.adapters.feast.store, alphamill.adapters.sql, alphamill.adapters.kserve.v2, alphamill.features
 import alphamill.ingestion, alphamill.validation, mlflow
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print("ready", flush=True)

@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from alphamill.adapters import delta
-from alphamill.adapters.delta import DeltaBarStore, read_frame, write_frame, write_parts
-from alphamill.adapters.delta_tables import open_newest, storage_options
+from alphamill.adapters.delta import bar_store as delta
+from alphamill.adapters.delta.bar_store import DeltaBarStore, read_frame, write_frame, write_parts
+from alphamill.adapters.delta.tables import open_newest, storage_options
 from alphamill.domain.bars import BAR_KEY
 from alphamill.errors import DataUnfit, NotFound, StoreUnavailable
-from alphamill.testing.market import synthetic_market
+from alphamill.proofs.synthetic_market import synthetic_market
 
 
 def by_session(bars: pl.DataFrame) -> list[pl.DataFrame]:

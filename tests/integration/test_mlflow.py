@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.mlflow import MlflowRegistry, MlflowTracking
+from alphamill.adapters.mlflow.registry import MlflowRegistry, MlflowTracking
 from alphamill.domain.models import ModelCard
 from alphamill.errors import InvalidConfig, NotFound, StoreUnavailable
 
@@ -97,7 +97,7 @@ def test_uri_of_no_store_is_refused(uri: str, tmp_path: Path) -> None:
 
 
 def test_opening_a_store_does_not_warn_of_mlflows_own_code(tracking: MlflowTracking, uri: str, home: Path) -> None:
-    program = f"from alphamill.adapters.mlflow import MlflowRegistry\nMlflowRegistry({uri!r}, {str(home)!r})"
+    program = f"from alphamill.adapters.mlflow.registry import MlflowRegistry\nMlflowRegistry({uri!r}, {str(home)!r})"
     # feast switches deprecation warnings on for the whole process; so does this.
     command = [sys.executable, "-W", "default", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

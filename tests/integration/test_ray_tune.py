@@ -15,9 +15,9 @@ import polars as pl
 import psutil
 import pytest
 
-from alphamill.adapters import ray_tune
-from alphamill.adapters.mlflow import MlflowTracking
-from alphamill.adapters.ray_session import ray_session
+from alphamill.adapters.mlflow.registry import MlflowTracking
+from alphamill.adapters.ray import tune as ray_tune
+from alphamill.adapters.ray.session import ray_session
 from alphamill.errors import DataUnfit, InvalidConfig
 from alphamill.training import Dataset, GaussianHead, ModelParams, ParamSpace, WalkForward, architecture, build_dataset
 
@@ -155,7 +155,7 @@ def test_what_cannot_work_is_refused_before_ray_starts(
 
 def test_killed_driver_leaves_neither_process_nor_folder_behind() -> None:
     script = """
-        from alphamill.adapters.ray_session import ray_session
+        from alphamill.adapters.ray.session import ray_session
         import ray, sys
         with ray_session(None, 1):
             print(ray._private.worker._global_node.get_session_dir_path(), flush=True)
@@ -188,7 +188,7 @@ def test_process_that_ray_had_just_started_dies_with_the_driver_too(tmp_path: Pa
     hang = [sys.executable, "-c", "import time; time.sleep(600)"]
     script = """
         import os, signal, sys
-        from alphamill.adapters.ray_session import _mourned
+        from alphamill.adapters.ray.session import _mourned
         with _mourned(sys.argv[1]):
             os.kill(os.getpid(), signal.SIGKILL)
     """

@@ -6,13 +6,13 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphamill.controller.exits import exit_plan, tripped
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import Position
 from alphamill.domain.portfolios import PortfolioSpec, RiskLimits, Sizing, Universe
 from alphamill.execution import Account
 from alphamill.risk import RiskContext, default_rules
 from alphamill.testing.orders import close_of
+from alphamill.trading.exits import exit_plan, tripped
 
 SYMBOLS = ("A", "B", "C")
 cents = st.integers(100, 100_000).map(lambda n: Decimal(n).scaleb(-2))

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphamill.domain.bars import BAR_SCHEMA
-from alphamill.domain.history import BarHistory
 from alphamill.features import compute, forward_return, newest
+from alphamill.features.history import BarHistory
 
 START = dt.datetime(2000, 3, 1, 21, tzinfo=dt.UTC)
 

@@ -8,12 +8,12 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alphamill.adapters.memory.ledger import InMemoryLedger
 from alphamill.adapters.sql import SqlLedger
 from alphamill.domain.decisions import TradingState
 from alphamill.errors import AlphamillError
 from alphamill.ports import Ledger
 from alphamill.testing.decisions import sample_decision, sample_settlement, sample_spec
-from alphamill.testing.ledger import InMemoryLedger
 
 SPECS = [sample_spec("demo"), sample_spec("other")]
 Step = Callable[[Ledger], object]

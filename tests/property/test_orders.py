@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import OrderStatus, Position, Side, order_id

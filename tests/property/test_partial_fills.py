@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Fill

@@ -7,14 +7,14 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphamill.controller.plan import Plan, plan_from_forecasts
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.forecasts import Forecast
-from alphamill.domain.history import BarHistory
 from alphamill.domain.orders import Position, Side, order_id
 from alphamill.domain.portfolios import BrokerRef, PortfolioSpec, RiskLimits, Sizing, Universe
+from alphamill.features.history import BarHistory
+from alphamill.proofs.synthetic_market import synthetic_market
 from alphamill.risk import RiskContext, default_rules
-from alphamill.testing.market import synthetic_market
+from alphamill.trading.plan import Plan, plan_from_forecasts
 
 D = Decimal
 QUICK = settings(max_examples=200, deadline=None, derandomize=True)

@@ -109,8 +109,8 @@ def test_the_api_examples_are_what_the_controller_takes_and_gives() -> None:
 
 
 def test_the_example_weights_are_within_the_example_portfolio() -> None:
-    from alphamill.controller.targets import require_valid_targets
     from alphamill.domain.portfolios import load_portfolio
+    from alphamill.trading.targets import require_valid_targets
 
     spec = load_portfolio(REPO_ROOT / "examples" / "portfolio.yaml")
     require_valid_targets(spec, dict(bodies())["send /api/portfolio/update"]["weights"])
@@ -132,8 +132,8 @@ def documented(heading: str) -> set[str]:
 
 
 def test_every_refusal_is_documented_and_no_other() -> None:
-    controller = (f"controller/{module}.py" for module in ("controller", "delistings", "exits", "market"))
-    given = codes_in(*controller, "features/staleness.py")
+    trading = (f"trading/{module}.py" for module in ("portfolio_trader", "delistings", "exits", "market"))
+    given = codes_in(*trading, "features/staleness.py")
     assert documented("Why a decision left a symbol alone") == given
 
 
@@ -180,9 +180,9 @@ def _forget_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_own_feature_is_the_same_in_batch_and_for_the_newest_bar() -> None:
-    from alphamill.domain.history import BarHistory
     from alphamill.features import compute, newest
-    from alphamill.testing.market import synthetic_market
+    from alphamill.features.history import BarHistory
+    from alphamill.proofs.synthetic_market import synthetic_market
 
     load_extensions([str(REPO_ROOT / "examples" / "own_feature.py")])
     bars = synthetic_market(2, 80, seed=3)

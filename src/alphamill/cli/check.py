@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from alphamill.evaluation.lookahead import Finding
-    from alphamill.steps.lookahead_controls import Outcome
+    from alphamill.proofs.lookahead_controls import Outcome
 
 app = typer.Typer(help="Prove that nothing looks ahead, and that learning learns what is there.", no_args_is_help=True)
 
@@ -45,14 +45,14 @@ def lookahead(
 
     settings = settings_with(portfolio)
     if controls:
-        from alphamill.steps.lookahead_controls import run_controls
+        from alphamill.proofs.lookahead_controls import run_controls
 
         outcomes = run_controls(seed)
         out().print(controls_table(outcomes))
         holds = all(outcome.caught and outcome.passes for outcome in outcomes)
     else:
         from alphamill.bootstrap import portfolios
-        from alphamill.steps.check_lookahead import check_lookahead, feed_bars
+        from alphamill.proofs.lookahead import check_lookahead, feed_bars
 
         spec = portfolios(settings)[0]
         bars = feed_bars(feed, spec.universe.calendar)
@@ -84,7 +84,7 @@ def learning(
     """
     from alphamill.cli.console import out
     from alphamill.cli.learning_tables import confidence_table, gate_table, outcome, recovery_table
-    from alphamill.steps.check_learning import check_learning
+    from alphamill.proofs.learning import check_learning
 
     with out().status("importing") as status:
         checked = check_learning(markets=markets, seed=seed, tell=lambda what: status.update(f"checking {what}"))

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from alphamill.embedded.environment import PREFIX
+from alphamill.environment import PREFIX
 from alphamill.errors import AlphamillError
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def listening(host: str, port: int) -> bool:
 
 
 def redis_reachable(settings: "Settings") -> Finding:
-    from alphamill.embedded.redis import answers
+    from alphamill.runtimes.embedded.redis import answers
 
     if answers(settings.redis_url):
         return Finding("redis", Health.OK, f"{settings.redis_url} answers")

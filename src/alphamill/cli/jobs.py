@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from alphamill.adapters.kfp_local import new_run_dir, run_pipeline
-from alphamill.domain.progress import PROGRESS_FILE
+from alphamill.adapters.kfp.local import new_run_dir, run_pipeline
+from alphamill.monitoring.progress import PROGRESS_FILE
 from alphamill.settings import Settings
 from alphamill.steps.run_folder import MODEL_ID
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from alphamill.steps.check_learning import Confidence, LearningCheck
+    from alphamill.proofs.learning import Confidence, LearningCheck
 
 
 def recovery_table(checked: "LearningCheck") -> "Table":

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from alphamill.adapters.progress import report_progress
+from alphamill import environment
+from alphamill.adapters.files.progress import report_progress
 from alphamill.bootstrap import ledger, market_feed, model_registry, model_server, portfolios
 from alphamill.cli.jobs import refresh_features, train_and_deploy
 from alphamill.cli.portfolio import record_table
@@ -18,14 +19,14 @@ from alphamill.cli.replaying import replay_bars, split_sessions, start_controlle
 from alphamill.cli.trading import comparison
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Order
-from alphamill.domain.progress import PROGRESS_FILE
-from alphamill.embedded import Runtime, environment
 from alphamill.evaluation.gate import GateVerdict
 from alphamill.evaluation.parity import Parity
 from alphamill.evaluation.report import headline
 from alphamill.evaluation.summary import EvaluationSummary
+from alphamill.monitoring.progress import PROGRESS_FILE
+from alphamill.proofs.parity import check_parity
+from alphamill.runtimes.embedded import Runtime
 from alphamill.settings import Settings
-from alphamill.steps.check_parity import check_parity
 from alphamill.steps.run_folder import VERDICT, read_navs
 from alphamill.steps.write_report import write_report
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as LiveProgress
 
-from alphamill.adapters.progress import ProgressTail
-from alphamill.domain.progress import STAGES, Progress
+from alphamill.adapters.files.progress import ProgressTail
+from alphamill.monitoring.progress import STAGES, Progress
 
 POLL_SECS = 0.1
 
@@ -21,7 +21,7 @@ class StageProgress:
     Parameters
     ----------
     path
-        The file named by `alphamill.domain.progress.PROGRESS_FILE` in the environment of the steps.
+        The file named by `alphamill.monitoring.progress.PROGRESS_FILE` in the environment of the steps.
     stages
         Those to show, in order; progress of others is not shown.
     """

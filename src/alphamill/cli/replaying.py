@@ -12,9 +12,9 @@ import httpx
 import polars as pl
 
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.embedded import Child, Runtime, children, free_port
 from alphamill.errors import DataUnfit, Unavailable
 from alphamill.ports import Ledger
+from alphamill.runtimes.embedded import Child, Runtime, children, free_port
 
 SESSION_SECS: Final = 30.0
 READY_SECS: Final = 180.0

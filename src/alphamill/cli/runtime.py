@@ -37,7 +37,7 @@ def services(settings: "Settings") -> Iterator["Settings"]:
     if "redis_url" in settings.model_fields_set:
         yield settings
         return
-    from alphamill.embedded import Runtime
+    from alphamill.runtimes.embedded import Runtime
 
     with Runtime(settings) as runtime:
         yield runtime.settings

@@ -11,14 +11,14 @@ from alphamill.cli.progress import StageProgress
 from alphamill.cli.replaying import replay_bars, split_sessions, start_controller
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.progress import PROGRESS_FILE
-from alphamill.embedded import Runtime
+from alphamill.monitoring.progress import PROGRESS_FILE
+from alphamill.runtimes.embedded import Runtime
 from alphamill.settings import Settings
 
 
 def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[PortfolioRecord, Path]:
     """Replay the newest `sessions` of the bars table; the record at the end, and the home that holds it."""
-    from alphamill.adapters.progress import report_progress
+    from alphamill.adapters.files.progress import report_progress
 
     stored = bar_store(settings).read()
     cut, ahead = split_sessions(stored, sessions)

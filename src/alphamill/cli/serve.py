@@ -22,7 +22,7 @@ def forecaster(
 ) -> None:
     """Serve a model over the v2 inference protocol."""
     from alphamill.bootstrap import model_registry
-    from alphamill.embedded.children import require_free
+    from alphamill.runtimes.embedded.children import require_free
     from alphamill.settings import load_settings
     from serving.forecaster.__main__ import main
 
@@ -48,7 +48,7 @@ def controller(
     """
     from alphamill.bootstrap import model_registry, model_server
     from alphamill.cli.console import out
-    from alphamill.embedded.children import require_free
+    from alphamill.runtimes.embedded.children import require_free
     from serving.controller.__main__ import main
 
     given = settings_with(portfolio)

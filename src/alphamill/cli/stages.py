@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def shown(settings: "Settings", *stages: str) -> Iterator[None]:
     """What steps of this process report, on the terminal."""
     from alphamill.cli.progress import StageProgress
-    from alphamill.domain.progress import PROGRESS_FILE
+    from alphamill.monitoring.progress import PROGRESS_FILE
 
     progress = settings.home.resolve() / "progress.jsonl"
     progress.parent.mkdir(parents=True, exist_ok=True)

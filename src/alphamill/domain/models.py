@@ -1,9 +1,18 @@
 """A registered model: what it was trained on, how it was judged, and where its files lie."""
 
 import datetime as dt
-from typing import Any
+import re
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from alphamill.errors import InvalidConfig
+
+MODEL_NAME: Final = r"^[a-z][a-z0-9-]{0,40}$"
+ALIAS: Final = r"^[a-z][a-z0-9_-]{0,62}$"
+
+#: Names that would be read as a version.
+_RESERVED: Final = r"^(v\d+|latest)$"
 
 
 class ModelCard(BaseModel):
@@ -63,3 +72,23 @@ class Deployment(BaseModel):
     url: str
     status: str
     updated_at: dt.datetime
+
+
+def check_model_name(name: str) -> None:
+    """`InvalidConfig` unless `name` can name a model, a folder and an inference service."""
+    if not re.fullmatch(MODEL_NAME, name):
+        raise InvalidConfig(
+            f"{name!r} cannot name a model.",
+            field="name",
+            remedy="Use lower-case letters, digits and '-', starting with a letter, at most 41.",
+        )
+
+
+def check_alias(alias: str) -> None:
+    """`InvalidConfig` unless `alias` can name a version and is not read as one."""
+    if not re.fullmatch(ALIAS, alias) or re.fullmatch(_RESERVED, alias):
+        raise InvalidConfig(
+            f"{alias!r} cannot be an alias.",
+            field="alias",
+            remedy="Use a word in lower case such as champion; not latest, not v1.",
+        )

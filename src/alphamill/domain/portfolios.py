@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from alphamill.domain.naming import SYMBOL
+from alphamill.domain.bars import SYMBOL
 from alphamill.errors import InvalidConfig
 
 _REMEDY = "docs/settings.md lists the fields; examples/portfolio.yaml is a whole file."

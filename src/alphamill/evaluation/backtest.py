@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from alphamill.controller.controller import PortfolioController
-from alphamill.controller.lateness import lateness
-from alphamill.controller.loop import TradingLoop
-from alphamill.controller.market import market_at
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.decisions import Decision
-from alphamill.domain.history import BarHistory
 from alphamill.domain.ledger import NavPoint
 from alphamill.domain.orders import Fill, Order
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.domain.session_bars import sessions_of
 from alphamill.errors import DataUnfit
+from alphamill.features.history import BarHistory
 from alphamill.ports import BarListener, Broker, Clock, FeatureStore, Forecaster, Ledger, Notifier
+from alphamill.trading.lateness import lateness
+from alphamill.trading.loop import TradingLoop
+from alphamill.trading.market import market_at
+from alphamill.trading.portfolio_trader import PortfolioTrader
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ def run_backtest(
     return BacktestResult(tuple(points), tuple(decisions), tuple(orders), tuple(fills))
 
 
-def wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[TradingLoop, PortfolioController]:
+def wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[TradingLoop, PortfolioTrader]:
     """The loop of a backtest and its one controller, with the bars in `known` as history."""
     history = BarHistory.from_bars(known)
-    controller = PortfolioController(
+    controller = PortfolioTrader(
         spec,
         features=parts.features,
         forecaster=parts.forecaster,

@@ -5,8 +5,8 @@ import polars as pl
 
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.features import FEATURE_KEY
-from alphamill.domain.history import BarHistory
 from alphamill.errors import InvalidConfig
+from alphamill.features.history import BarHistory
 
 
 def forward_return(bars: pl.DataFrame, horizon_bars: int) -> pl.DataFrame:

@@ -6,8 +6,8 @@ from typing import Final, NoReturn
 import numpy as np
 import polars as pl
 
-from alphamill.domain.history import BarHistory, BarWindow
 from alphamill.errors import AlphamillError, DataUnfit, InvalidFeatures
+from alphamill.features.history import BarHistory, BarWindow
 from alphamill.features.prices import Floats, Prices
 from alphamill.features.registry import Feature, resolve
 from alphamill.features.table import frame_of, values_of

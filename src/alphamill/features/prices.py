@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from alphamill.domain.history import BarWindow
+from alphamill.features.history import BarWindow
 
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T")

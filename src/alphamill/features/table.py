@@ -9,8 +9,8 @@ import polars as pl
 from alphamill.domain.bar_columns import checked_columns
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.features import FEATURE_KEY
-from alphamill.domain.history import BarHistory, BarWindow
 from alphamill.errors import AlphamillError, DataUnfit, InvalidFeatures
+from alphamill.features.history import BarHistory, BarWindow
 from alphamill.features.prices import Floats, Prices
 from alphamill.features.registry import Feature, resolve
 

@@ -4,9 +4,8 @@ import datetime as dt
 
 import polars as pl
 
-from alphamill.domain.bars import BAR_SCHEMA, RAW_BAR_SCHEMA, UTC_TS
+from alphamill.domain.bars import BAR_SCHEMA, RAW_BAR_SCHEMA, UTC_TS, require_schema
 from alphamill.domain.calendars import sessions_around
-from alphamill.domain.frames import require_schema
 
 
 def normalise(raw: pl.DataFrame, *, source: str, calendar: str, ingested_at: dt.datetime) -> pl.DataFrame:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from alphamill.adapters.delta import read_frame
-from alphamill.adapters.progress import report_progress
+from alphamill.adapters.delta.tables import read_frame
+from alphamill.adapters.files.progress import report_progress
 from alphamill.bootstrap import bar_store, portfolios, table_uri
+from alphamill.domain.bars import data_version
 from alphamill.domain.models import ModelVersion
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.baselines import (
@@ -24,6 +25,7 @@ from alphamill.evaluation.lookahead import Audit
 from alphamill.evaluation.performance import Performance
 from alphamill.evaluation.summary import MODEL, EvaluationSummary
 from alphamill.features import compute
+from alphamill.proofs.training_audit import audit_training
 from alphamill.settings import Settings
 from alphamill.steps.backtest_runs import BacktestJob, BacktestRun, Ground, run_backtests
 from alphamill.steps.run_folder import (
@@ -36,10 +38,9 @@ from alphamill.steps.run_folder import (
     nav_file,
     run_folder,
 )
-from alphamill.steps.step import begin, data_version, finish
-from alphamill.steps.training_audit import audit_training
-from alphamill.steps.windows import evaluation_windows
+from alphamill.steps.step import begin, finish
 from alphamill.training import Dataset, ModelParams, parse_params, walk_forward_forecasts
+from alphamill.training.windows import evaluation_windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from alphamill.adapters.forecast_table import ForecastTable
-from alphamill.adapters.progress import report_progress
+from alphamill.adapters.files.progress import report_progress
+from alphamill.adapters.memory.forecast_table import ForecastTable
 from alphamill.bootstrap import backtest_parts
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.embedded import exit_with_runtime
 from alphamill.evaluation.backtest import run_backtest
 from alphamill.evaluation.performance import Performance, performance
+from alphamill.runtimes.embedded import exit_with_runtime
 from alphamill.settings import load_settings
 
 WORKERS = 2

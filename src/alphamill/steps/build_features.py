@@ -1,6 +1,6 @@
 """Step 3: every registered feature of every bar."""
 
-from alphamill.adapters.delta import write_parts
+from alphamill.adapters.delta.tables import write_parts
 from alphamill.bootstrap import bar_store, table_uri
 from alphamill.features.table import compute_in_parts, schema
 from alphamill.steps.step import begin, finish

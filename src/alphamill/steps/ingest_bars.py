@@ -4,7 +4,7 @@ import datetime as dt
 
 import polars as pl
 
-from alphamill.adapters.delta import write_frame
+from alphamill.adapters.delta.tables import write_frame
 from alphamill.bootstrap import bar_store, market_feed, portfolios, table_uri
 from alphamill.errors import DataUnfit, InvalidInput
 from alphamill.ingestion import normalise

@@ -1,6 +1,6 @@
 """Step 4: features into Feast, the newest ones online, and the point-in-time training rows out of it."""
 
-from alphamill.adapters.delta import read_frame, write_frame
+from alphamill.adapters.delta.tables import read_frame, write_frame
 from alphamill.bootstrap import bar_store, feature_store, model_features, table_uri
 from alphamill.features.labels import forward_return
 from alphamill.steps.step import begin, finish

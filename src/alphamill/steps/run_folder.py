@@ -4,10 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
-from alphamill.adapters.delta import read_frame
+from alphamill.adapters.delta.tables import read_frame
 from alphamill.bootstrap import model_features, table_uri
+from alphamill.domain.bars import data_version
 from alphamill.settings import Settings
-from alphamill.steps.step import data_version
 from alphamill.training import Dataset, build_dataset
 
 TRIALS = "trials.parquet"

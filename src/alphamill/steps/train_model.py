@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 
-from alphamill.adapters.progress import report_progress
+from alphamill.adapters.files.progress import report_progress
 from alphamill.bootstrap import model_registry
 from alphamill.domain.models import ModelCard
 from alphamill.errors import NotFound

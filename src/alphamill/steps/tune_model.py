@@ -1,13 +1,13 @@
 """Step 5a: search configurations on the oldest sessions; every trial goes to MLflow."""
 
-from alphamill.adapters.mlflow_tracking import MlflowTracking
-from alphamill.adapters.progress import report_progress
-from alphamill.adapters.ray_tune import tune
+from alphamill.adapters.files.progress import report_progress
+from alphamill.adapters.mlflow.tracking import MlflowTracking
+from alphamill.adapters.ray.tune import tune
 from alphamill.bootstrap import mlflow_artifacts
 from alphamill.steps.run_folder import TRIALS, load_dataset, run_folder
 from alphamill.steps.step import begin
-from alphamill.steps.windows import tuning_rows, tuning_windows
 from alphamill.training import ParamSpace
+from alphamill.training.windows import tuning_rows, tuning_windows
 
 
 def tune_model(

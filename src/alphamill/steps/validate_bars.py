@@ -3,7 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
-from alphamill.adapters.delta import read_frame, write_frame
+from alphamill.adapters.delta.tables import read_frame, write_frame
 from alphamill.bootstrap import bar_store, portfolios, table_uri
 from alphamill.steps.step import begin, finish
 from alphamill.validation import require_fit, validate

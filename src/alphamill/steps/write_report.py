@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from alphamill.bootstrap import bar_store, ledger, portfolios
+from alphamill.domain.bars import bars_version_of
 from alphamill.domain.models import ModelCard
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.gate import GateVerdict
@@ -15,7 +16,6 @@ from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.features import registered
 from alphamill.settings import Settings
 from alphamill.steps.run_folder import MODEL_ID, SUMMARY, TRIALS, VERDICT, WEIGHTS, read_navs, run_folder
-from alphamill.steps.step import bars_version_of
 from alphamill.validation import ValidationResult, validate
 
 REPORT = "report.html"

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, BAR_VALUES, empty_bars
-from alphamill.domain.frames import require_schema
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, BAR_VALUES, empty_bars, require_schema
 from alphamill.errors import NotFound
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from alphamill.adapters.feature_rows import check_rows, join_as_of, require_declared
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.errors import NotFound, StoreUnavailable
+from alphamill.features.rows import check_rows, join_as_of, require_declared
 
 
 class InMemoryFeatureStore:

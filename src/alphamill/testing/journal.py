@@ -2,8 +2,7 @@
 
 import polars as pl
 
-from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA
-from alphamill.domain.journal_rules import check_bars
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, check_bars
 from alphamill.errors import InvalidInput
 
 

@@ -3,8 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
-from alphamill.domain.models import ModelCard, ModelVersion
-from alphamill.domain.naming import check_alias, check_model_name
+from alphamill.domain.models import ModelCard, ModelVersion, check_alias, check_model_name
 from alphamill.errors import InvalidConfig, NotFound
 
 

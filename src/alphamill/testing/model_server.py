@@ -3,7 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
-from alphamill.adapters.onnx import OnnxForecaster
+from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.models import Deployment, ModelVersion
 from alphamill.errors import AlphamillError, NotFound, Unavailable

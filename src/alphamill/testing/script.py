@@ -137,15 +137,15 @@ class Played:
 
 
 def play(script: Script) -> Played:
-    """Run a script through `TradingLoop`, `PortfolioController`, ledger and paper broker, as a backtest is wired.
+    """Run a script through `TradingLoop`, `PortfolioTrader`, ledger and paper broker, as a backtest is wired.
 
     Targets are sent as a person sends them (`update_target`), after the close. There is no forecast, so at every close
     the controller itself only settles, and its rules close positions.
     """
-    from alphamill.adapters.forecast_table import ForecastTable
+    from alphamill.adapters.memory.forecast_table import ForecastTable
     from alphamill.bootstrap import backtest_parts
-    from alphamill.controller.market import market_at
     from alphamill.evaluation.backtest import wire
+    from alphamill.trading.market import market_at
 
     spec, bars, schedule = script.spec, script.frame, script.schedule
     nothing = pl.DataFrame(schema={**FEATURE_KEY, "mean": pl.Float64(), "std": pl.Float64()})

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from alphamill.domain.naming import SYMBOL
+from alphamill.domain.bars import SYMBOL
 
 _PRICES: Final = ("open", "high", "low", "close")
 #: Beyond any market. Cash amounts, squares and products of values within stay exact or at least finite.

@@ -4,9 +4,8 @@ import datetime as dt
 
 import polars as pl
 
-from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, MAX_DIVIDEND_FACTOR
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, MAX_DIVIDEND_FACTOR, require_schema
 from alphamill.domain.calendars import sessions, sessions_around
-from alphamill.domain.frames import require_schema
 from alphamill.errors import InvalidBar
 from alphamill.validation.corrections import (
     CARRY_FACTOR,

@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 
-from alphamill.adapters.clock import BarClock, SystemClock
+from alphamill.adapters.clock.bars import BarClock
+from alphamill.adapters.clock.system import SystemClock
 from alphamill.domain.bars import empty_bars
 from alphamill.errors import InvalidInput, NotFound
 from alphamill.testing.clock import ManualClock

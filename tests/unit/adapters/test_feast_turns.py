@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from alphamill.adapters.feast import FeastFeatureStore
+from alphamill.adapters.feast.store import FeastFeatureStore
 from alphamill.domain.bars import UTC_TS
 from alphamill.settings import Settings
 

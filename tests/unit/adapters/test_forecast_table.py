@@ -6,7 +6,7 @@ import time
 import polars as pl
 import pytest
 
-from alphamill.adapters.forecast_table import ForecastTable
+from alphamill.adapters.memory.forecast_table import ForecastTable
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecast, ModelSignature
 from alphamill.errors import DataUnfit, ForecasterUnavailable, InvalidConfig, InvalidFeatures

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.onnx import OnnxForecaster
+from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.models import ModelCard
 from alphamill.errors import ForecasterUnavailable, InvalidConfig, NotFound

@@ -4,16 +4,18 @@ import datetime as dt
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
 
-from alphamill.adapters.v2 import V2Forecaster
+from alphamill.adapters.kserve.v2 import V2Forecaster
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.embedded import free_port
 from alphamill.errors import ForecasterUnavailable, NotFound
+from alphamill.runtimes.embedded import free_port
+from alphamill.runtimes.embedded.deployments import deployed_url
 
 SNAPSHOT = FeatureSnapshot("AAPL", dt.datetime(2013, 3, 1, 21, tzinfo=dt.UTC), {"ret_1": 0.1, "rsi_14": 0.2})
 Answer = tuple[int, dict[str, str], bytes]
@@ -157,7 +159,7 @@ def test_refused_connection_is_unavailable(open_forecaster: Callable[..., V2Fore
 
 def test_nothing_deployed_is_unavailable(open_forecaster: Callable[..., V2Forecaster], tmp_path: Any) -> None:
     with pytest.raises(ForecasterUnavailable, match="nothing is deployed"):
-        open_forecaster(tmp_path).signature()
+        open_forecaster(partial(deployed_url, tmp_path, "forecaster")).signature()
 
 
 def test_version_that_switches_behind_one_url_is_asked_again_in_its_own_order(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from alphamill.adapters.progress import ProgressTail, report_progress
+from alphamill.adapters.files.progress import ProgressTail, report_progress
 from alphamill.cli.progress import StageProgress
-from alphamill.domain.progress import PROGRESS_FILE, STAGES, Progress
+from alphamill.monitoring.progress import PROGRESS_FILE, STAGES, Progress
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_stopped_command_says_so_in_one_line(number: signal.Signals) -> None:
 
 
 def test_stopped_set_up_says_so_in_one_line(tmp_path: Path) -> None:
-    needed = ("scripts/setup.py", "src/alphamill/embedded/guard.py", "src/alphamill/cli/parent.py")
+    needed = ("scripts/setup.py", "src/alphamill/runtimes/embedded/guard.py", "src/alphamill/cli/parent.py")
     for name in (*needed, "pyproject.toml", "requirements.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -3,10 +3,10 @@ import polars as pl
 import pytest
 
 from alphamill.domain.bars import BAR_VALUES
-from alphamill.domain.history import BarHistory
 from alphamill.domain.session_bars import SessionBars, sessions_of
 from alphamill.errors import InvalidBar
-from alphamill.testing.market import synthetic_market
+from alphamill.features.history import BarHistory
+from alphamill.proofs.synthetic_market import synthetic_market
 from alphamill.testing.orders import session_bars
 
 

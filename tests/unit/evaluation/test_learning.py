@@ -11,8 +11,8 @@ from alphamill.cli import __main__ as cli
 from alphamill.errors import DataUnfit
 from alphamill.evaluation.forecast_metrics import forecast_metrics
 from alphamill.evaluation.recovery import Recovery
-from alphamill.steps import check_learning as product
-from alphamill.steps.check_learning import (
+from alphamill.proofs import learning as product
+from alphamill.proofs.learning import (
     OVERCONFIDENT,
     SHUFFLES,
     STRENGTHS,
@@ -23,7 +23,7 @@ from alphamill.steps.check_learning import (
     recovered,
     without_signal,
 )
-from alphamill.steps.learning_runs import (
+from alphamill.proofs.learning_runs import (
     HORIZON,
     Size,
     forecasts,

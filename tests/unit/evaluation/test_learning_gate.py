@@ -8,7 +8,7 @@ from alphamill.errors import InvalidConfig
 from alphamill.evaluation import Gate
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.features import MODEL_FEATURES
-from alphamill.steps.learning_gate import (
+from alphamill.proofs.learning_gate import (
     GATE_SIZE,
     PEEK,
     SIGNAL_IC,
@@ -20,8 +20,8 @@ from alphamill.steps.learning_gate import (
     try_gate,
     unpurged,
 )
-from alphamill.steps.learning_runs import FEATURES, HORIZON, market
-from alphamill.steps.training_audit import audit_training
+from alphamill.proofs.learning_runs import FEATURES, HORIZON, market
+from alphamill.proofs.training_audit import audit_training
 from alphamill.training import WalkForward
 
 SEED = 0

@@ -23,7 +23,7 @@ from alphamill.evaluation.lookahead import (
 from alphamill.evaluation.lookahead.controls import COLUMN_CONTROLS, unpurged_folds
 from alphamill.evaluation.lookahead.findings import compare
 from alphamill.features import compute
-from alphamill.steps.lookahead_controls import control_market, run_controls
+from alphamill.proofs.lookahead_controls import control_market, run_controls
 from alphamill.validation import check_bars
 
 NUMBERS = ["open", "high", "low", "close", "volume", "price_factor", "split_factor"]

@@ -14,19 +14,19 @@ from typer.testing import CliRunner
 
 from alphamill.cli import __main__ as cli
 from alphamill.cli.check import verdict
-from alphamill.domain.history import BarHistory
 from alphamill.domain.portfolios import Delisting, PortfolioSpec, RiskLimits, Universe
 from alphamill.evaluation.lookahead import Finding, Probe, check_probe
 from alphamill.features import MODEL_FEATURES, Prices, feature, registry
+from alphamill.features.history import BarHistory
+from alphamill.proofs import lookahead_probes
+from alphamill.proofs.lookahead import check_lookahead
+from alphamill.proofs.lookahead_controls import Outcome, control_market
+from alphamill.proofs.lookahead_decisions import Decisions
+from alphamill.proofs.lookahead_probes import Fits, training_set
+from alphamill.proofs.synthetic_market import synthetic_market
 from alphamill.settings import Settings
-from alphamill.steps import lookahead_probes
-from alphamill.steps.check_lookahead import check_lookahead
-from alphamill.steps.lookahead_controls import Outcome, control_market
-from alphamill.steps.lookahead_decisions import Decisions
-from alphamill.steps.lookahead_probes import Fits, training_set
-from alphamill.steps.windows import evaluation_windows
-from alphamill.testing.market import synthetic_market
 from alphamill.training import Dataset, fit
+from alphamill.training.windows import evaluation_windows
 
 SYMBOLS = ("SYN000", "SYN001", "SYN002")
 LEAK = '''
@@ -205,7 +205,7 @@ def test_controls_end_with_one_when_a_leak_is_missed(
     clean = Finding("control", "value", 1, 10, 0)
     leak = replace(clean, differing=3) if caught else clean
     monkeypatch.setattr(
-        "alphamill.steps.lookahead_controls.run_controls", lambda seed: [Outcome("planted", (leak,), (clean,))]
+        "alphamill.proofs.lookahead_controls.run_controls", lambda seed: [Outcome("planted", (leak,), (clean,))]
     )
     code, text = invoke(["--controls"], monkeypatch)
     assert code == expected

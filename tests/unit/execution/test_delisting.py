@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.brokers.paper import PaperBroker
-from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.adapters.brokers.paper.broker import PaperBroker
+from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef, Delisting, PortfolioSpec, Universe
 from alphamill.errors import InvalidInput

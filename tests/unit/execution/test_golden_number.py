@@ -6,7 +6,7 @@ from importlib import resources
 import numpy as np
 import polars as pl
 
-from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.domain.bars import BAR_SCHEMA
 from alphamill.domain.orders import Order, Side, order_id
 from alphamill.domain.portfolios import BrokerRef

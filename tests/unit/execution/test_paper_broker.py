@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from alphamill.adapters.brokers.paper import PaperBroker
+from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.domain.orders import Order, OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import Conflict, DataUnfit, NotFound

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.adapters.brokers.paper import PaperBroker
-from alphamill.adapters.brokers.paper_store import SqlPaperStore
+from alphamill.adapters.brokers.paper.broker import PaperBroker
+from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Order, OrderStatus

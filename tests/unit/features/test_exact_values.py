@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 import talib
 
-from alphamill.domain.history import BarHistory
 from alphamill.errors import DataUnfit, InvalidBar
 from alphamill.features import Prices, compute, feature, newest, registered
+from alphamill.features.history import BarHistory
 
 Numbers = Sequence[Decimal]
 Line = list[Decimal | None]

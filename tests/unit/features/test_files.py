@@ -11,7 +11,7 @@ from alphamill.errors import DataUnfit, InvalidBar, StoreUnavailable
 from alphamill.features import compute, feature, table
 from alphamill.features.files import compute_file
 from alphamill.features.prices import Floats, Prices
-from alphamill.testing.market import synthetic_market
+from alphamill.proofs.synthetic_market import synthetic_market
 
 NAMES = ("rsi_14", "ret_1", "volume_zscore_21")
 

@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from alphamill.domain.history import BarHistory
 from alphamill.errors import InvalidBar, MissingFeatures, UnknownSymbol
+from alphamill.features.history import BarHistory
 
 
 def test_windows_hold_all_bars_as_read_only_views(bars_of: Any) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alphamill.domain.history import BarHistory
 from alphamill.errors import DataUnfit, InvalidFeatures
 from alphamill.features import Prices, compute, feature, newest
-from alphamill.testing.market import synthetic_market
+from alphamill.features.history import BarHistory
+from alphamill.proofs.synthetic_market import synthetic_market
 
 pytestmark = pytest.mark.usefixtures("own_features")
 

@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alphamill.domain.history import BarHistory
 from alphamill.errors import DataUnfit, InvalidConfig, InvalidFeatures, UnknownSymbol
 from alphamill.features import Prices, compute, feature, newest, registered, resolve
+from alphamill.features.history import BarHistory
 
 pytestmark = pytest.mark.usefixtures("own_features")
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from decimal import Decimal
 
+from alphamill.adapters.memory.ledger import InMemoryLedger
 from alphamill.domain.decisions import Decision, Refusal, TradingState
 from alphamill.monitoring import alerts
 from alphamill.testing.decisions import SYMBOLS, sample_decision, sample_spec
-from alphamill.testing.ledger import InMemoryLedger
 
 SPEC = sample_spec()
 

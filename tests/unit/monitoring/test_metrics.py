@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from alphamill.adapters.memory.ledger import InMemoryLedger
 from alphamill.domain.decisions import Refusal, RuleResult, TradingState, Verdict
 from alphamill.domain.orders import OrderStatus
 from alphamill.monitoring import Metrics
 from alphamill.testing.decisions import sample_decision, sample_spec
-from alphamill.testing.ledger import InMemoryLedger
 
 
 @pytest.fixture

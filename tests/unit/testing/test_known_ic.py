@@ -5,8 +5,8 @@ import pytest
 
 from alphamill.errors import InvalidInput
 from alphamill.features import compute
-from alphamill.testing.known_ic import daily_ic, daily_rank_ic, learned_ic, zscore_share
-from alphamill.testing.market import market_with_signal
+from alphamill.proofs.known_ic import daily_ic, daily_rank_ic, learned_ic, zscore_share
+from alphamill.proofs.synthetic_market import market_with_signal
 
 
 def pairs(ic: float, days: int, names: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from alphamill.errors import InvalidInput
-from alphamill.testing.market import market_with_signal, synthetic_market
+from alphamill.proofs.synthetic_market import market_with_signal, synthetic_market
 from alphamill.validation import validate
 
 

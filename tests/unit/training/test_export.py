@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from alphamill.adapters.onnx import OnnxForecaster
+from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.models import ModelCard
 from alphamill.errors import DataUnfit, InvalidConfig
 from alphamill.training import Dataset, ModelParams, Scaled, export_onnx, fit, predict

@@ -4,7 +4,7 @@ import datetime as dt
 
 import polars as pl
 
-from alphamill.testing.market import synthetic_market
+from alphamill.proofs.synthetic_market import synthetic_market
 from alphamill.validation import validate
 from alphamill.validation.report import render
 

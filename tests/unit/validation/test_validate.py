@@ -10,7 +10,7 @@ from alphamill.adapters.feeds.sample import SampleFeed
 from alphamill.domain.bars import BAR_SCHEMA
 from alphamill.errors import DataUnfit, InvalidBar, InvalidInput
 from alphamill.ingestion import normalise
-from alphamill.testing.market import synthetic_market
+from alphamill.proofs.synthetic_market import synthetic_market
 from alphamill.validation import FitThresholds, ValidationResult, check_bars, require_fit, validate
 
 NOW = dt.datetime(2024, 7, 1, tzinfo=dt.UTC)

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, te
 from alphamill.adapters.sql.engine import Database
 from alphamill.adapters.sql.schema import ensure_schema
 from alphamill.adapters.sql.tables import bar_journal as journal
-from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, empty_bars
-from alphamill.domain.journal_rules import check_bars
+from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, check_bars, empty_bars
 from alphamill.errors import InvalidInput
 
 _COLUMNS = [journal.c[name] for name in BAR_SCHEMA]

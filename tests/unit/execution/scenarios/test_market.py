@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from alphamill.adapters.forecast_table import ForecastTable
+from alphamill.adapters.memory.forecast_table import ForecastTable
 from alphamill.bootstrap import backtest_parts
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.backtest import BacktestResult, run_backtest
-from alphamill.testing.market import synthetic_market
+from alphamill.proofs.synthetic_market import synthetic_market
 from benchmarks.peers.agreement import differing_fills
 from benchmarks.peers.ml4t_engine import peer_engine, peer_run
 

@@ -1,0 +1,36 @@
+"""The doors of the library: small protocols named for the need, at most five methods each, one file per need.
+
+Adapters live in `alphamill.adapters`, one folder per technology; the fake of every port is a real class in
+`alphamill.testing`. One contract suite in tests/contract runs over both.
+"""
+
+from alphamill.ports.bars import BarJournal, BarListener, BarStore
+from alphamill.ports.broker import Broker
+from alphamill.ports.clock import Clock
+from alphamill.ports.events import EventBus
+from alphamill.ports.features import FeatureStore
+from alphamill.ports.feeds import MarketFeed
+from alphamill.ports.forecaster import Forecaster
+from alphamill.ports.ledger import Ledger
+from alphamill.ports.models import ModelRegistry, ModelServer
+from alphamill.ports.notifier import Notifier
+from alphamill.ports.portfolios import PortfolioSource
+from alphamill.ports.tracking import Tracking
+
+__all__ = [
+    "BarJournal",
+    "BarListener",
+    "BarStore",
+    "Broker",
+    "Clock",
+    "EventBus",
+    "FeatureStore",
+    "Forecaster",
+    "Ledger",
+    "MarketFeed",
+    "ModelRegistry",
+    "ModelServer",
+    "Notifier",
+    "PortfolioSource",
+    "Tracking",
+]
