@@ -13,7 +13,8 @@ def contestants(folder: Path) -> dict[str, Callable[[], Any]]:
     """By name; what is read before is read once, here."""
     import polars as pl
 
-    from alphamill.adapters.delta.bar_store import DeltaBarStore, read_frame, write_frame, write_parts
+    from alphamill.adapters.delta.bar_store import DeltaBarStore
+    from alphamill.adapters.delta.tables import read_frame, write_frame, write_parts
     from alphamill.features.files import compute_file
     from alphamill.features.table import compute, compute_in_parts, schema
     from benchmarks.peers import features as peers

@@ -24,10 +24,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         made = make(settings)
-        engine = Engine(made.live, made.bus, made.metrics)
+        engine = Engine(made.door, made.trader, made.bus, made.metrics)
         app.state.parts = Parts(
             settings=settings,
-            live=made.live,
+            door=made.door,
+            trader=made.trader,
             engine=engine,
             ledger=made.ledger,
             features=made.features,

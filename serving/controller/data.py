@@ -19,7 +19,7 @@ def store_bar(bar: BarIn, parts: WithParts) -> Done:
     row["session"] = row.pop("date")
     parts.metrics.bars_received.labels("api").inc()
     try:
-        parts.live.accept(pl.DataFrame([row], schema=RAW_BAR_SCHEMA))
+        parts.door.accept(pl.DataFrame([row], schema=RAW_BAR_SCHEMA))
     except AlphamillError as error:
         parts.metrics.bars_refused.labels(error.code).inc()
         raise

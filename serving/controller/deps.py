@@ -5,10 +5,11 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from alphamill.door import Door
 from alphamill.monitoring import Metrics
 from alphamill.ports import FeatureStore, Forecaster, Ledger, ModelRegistry, ModelServer
 from alphamill.settings import Settings
-from alphamill.trading.live import LiveTrading
+from alphamill.trading.trader import Trader
 from serving.controller.engine import Engine
 
 
@@ -17,7 +18,8 @@ class Parts:
     """Everything one controller process holds."""
 
     settings: Settings
-    live: LiveTrading
+    door: Door
+    trader: Trader
     engine: Engine
     ledger: Ledger
     features: FeatureStore

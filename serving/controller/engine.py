@@ -2,17 +2,22 @@
 
 import asyncio
 import contextlib
+import datetime as dt
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
+from alphamill.bootstrap import rosters
+from alphamill.domain.decisions import Decision
 from alphamill.domain.events import BARS_APPENDED
+from alphamill.door import Door
 from alphamill.errors import AlphamillError, EventBusUnavailable
 from alphamill.monitoring import Metrics
 from alphamill.ports import EventBus
-from alphamill.trading.live import LiveTrading
+from alphamill.trading.trader import Trader
 
 #: How long to wait for work when nothing wakes the engine; also how fast a halt cancels open orders.
 TICK_SECS = 1.0
@@ -21,10 +26,12 @@ log = structlog.get_logger(__name__)
 
 
 class Engine:
-    """Runs `LiveTrading` off the event loop. Events are the fast path; every tick also finds what an event lost."""
+    """Runs door and trader off the event loop. A posted bar wakes it; a tick finds what nothing woke it for."""
 
-    def __init__(self, live: LiveTrading, bus: EventBus, metrics: Metrics) -> None:
-        self._live = live
+    def __init__(self, door: Door, trader: Trader, bus: EventBus, metrics: Metrics) -> None:
+        self._door = door
+        self._trader = trader
+        self._turn = threading.Lock()
         self._bus = bus
         self._metrics = metrics
         self._wake = asyncio.Event()
@@ -36,7 +43,7 @@ class Engine:
     async def start(self) -> None:
         """Recover, join the bus, start ticking. A bus that is down is joined later; a bad ledger stops the start."""
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._live.start)
+        await asyncio.to_thread(self._recover)
         self._bus.subscribe(BARS_APPENDED, self._on_bars_appended)
         await self._join_bus()
         self._task = asyncio.create_task(self._run(), name="controller-engine")
@@ -65,19 +72,31 @@ class Engine:
             if self._stopping:
                 return
             # Apart from the rest: what keeps one portfolio from being halted must not keep bars from being merged.
-            await self._guarded(lambda: asyncio.to_thread(self._live.enforce_states))
+            await self._guarded(lambda: asyncio.to_thread(self._enforce))
             await self._guarded(self._tick)
 
     async def _tick(self) -> None:
         if not self._bus_started:
             await self._join_bus()
-        events = await asyncio.to_thread(self._live.close_sessions)
+        events = await asyncio.to_thread(self._door.merge)
         for event in events:
             await self._publish(event.model_dump(mode="json"))
-        if self._live.behind_secs > TICK_SECS:
-            await asyncio.to_thread(self._process)
-        elif not events and not self._live.behind_secs:
-            await asyncio.to_thread(self._live.tidy)
+        await asyncio.to_thread(self._process)
+        if not events and not self._trader.behind_secs:
+            await asyncio.to_thread(self._door.tidy)
+
+    def _recover(self) -> None:
+        self._trader.start()
+        self._door.expect(rosters(self._trader.portfolios()))
+
+    def _enforce(self) -> None:
+        with self._turn:
+            self._trader.enforce_states()
+
+    def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
+        """A person's target; see `Trader.update_target`."""
+        with self._turn:
+            return self._trader.update_target(portfolio, weights)
 
     async def _publish(self, message: dict[str, Any]) -> None:
         try:
@@ -91,12 +110,14 @@ class Engine:
 
     def _process(self) -> None:
         started = time.monotonic()
-        decisions = self._live.process()
+        with self._turn:
+            decisions = self._trader.advance()
         for decision in decisions:
-            self._metrics.on_decision(decision, at=self._live.now())
+            self._metrics.on_decision(decision, at=dt.datetime.now(dt.UTC))
             self._metrics.decision_secs.observe((time.monotonic() - started) / len(decisions))
-        for record in self._live.records():
-            self._metrics.on_record(record)
+        if decisions:
+            for record in self._trader.records():
+                self._metrics.on_record(record)
 
     async def _join_bus(self) -> None:
         try:

@@ -38,23 +38,23 @@ def ready(parts: WithParts) -> dict[str, str]:
 
     `home` says whose controller this is: whoever starts one must not take another's for it.
     """
-    for spec in parts.live.specs:
+    for spec in parts.trader.specs:
         parts.ledger.load(spec)
-    if differences := parts.live.disagreements():
+    if differences := parts.trader.disagreements():
         raise Unavailable(
             f"ledger and broker disagree: {'; '.join(differences)}.",
             remedy="Nothing is sent until they agree; see docs/runbooks/ledger-and-broker-disagree.md.",
         )
     signature = parts.forecaster.signature()
-    parts.features.read_online(sorted(parts.live.universe), signature.features)
+    parts.features.read_online(sorted(parts.trader.symbols), signature.features)
     deployment = parts.model_server.deployment(parts.settings.model_name)
     if deployment.status != "deployed":
         raise ForecasterUnavailable(
             f"{deployment.model_id} at {deployment.url} is {deployment.status}.", remedy="Deploy it again."
         )
-    if parts.live.behind_secs > STUCK_SECS:
+    if parts.trader.behind_secs > STUCK_SECS:
         raise Unavailable(
-            f"a closed session has been waiting for {parts.live.behind_secs:.0f} s: every round fails.",
+            f"a closed session has been waiting for {parts.trader.behind_secs:.0f} s: every round fails.",
             remedy="The controller's log says why.",
         )
     home = str(parts.settings.home.resolve())

@@ -1,5 +1,6 @@
 """Portfolios: their targets, their state, and the orders explained."""
 
+import datetime as dt
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -20,20 +21,20 @@ def update_portfolio(
     portfolio: Annotated[str | None, Query(description="Name; the first configured portfolio if left out.")] = None,
 ) -> Done:
     """The weights become the target until the next scheduled decision and pass the risk rules like any decision."""
-    parts.live.update_target(portfolio, target.weights)
+    parts.engine.update_target(portfolio, target.weights)
     return Done(message="Portfolio updated successfully")
 
 
 @router.get("/api/portfolios", summary="All portfolios")
 def portfolios(parts: WithParts) -> list[PortfolioOut]:
     """State, NAV, positions of every portfolio this process trades."""
-    return [_show(parts.ledger.load(spec)) for spec in parts.live.specs]
+    return [_show(parts.ledger.load(spec)) for spec in parts.trader.specs]
 
 
 @router.get("/api/portfolios/{name}", responses=PROBLEMS, summary="One portfolio")
 def portfolio(name: str, parts: WithParts) -> PortfolioOut:
     """State, NAV, positions."""
-    return _show(parts.ledger.load(parts.live.controller(name).spec))
+    return _show(parts.ledger.load(parts.trader.portfolio(name).spec))
 
 
 @router.post("/api/portfolios/{name}/halt", responses=PROBLEMS, summary="Send nothing any more")
@@ -55,9 +56,9 @@ def resume(name: str, why: StateIn, parts: WithParts) -> PortfolioOut:
 
 
 def _set_state(parts: Parts, name: str, state: TradingState, reason: str) -> PortfolioOut:
-    spec = parts.live.controller(name).spec
+    spec = parts.trader.portfolio(name).spec
     parts.ledger.load(spec)
-    parts.live.set_state(name, state, reason)
+    parts.ledger.set_state(spec.name, state, reason, dt.datetime.now(dt.UTC))
     parts.engine.wake()
     return _show(parts.ledger.load(spec))
 

@@ -16,8 +16,8 @@ router = APIRouter(tags=["predict"])
 @router.post("/api/predict", responses=PROBLEMS, summary="Forecast the forward return of one symbol")
 def predict(asked: PredictIn, parts: WithParts) -> Prediction:
     """Mean forward return over the model's horizon and the probability that its sign is right."""
-    if asked.symbol not in parts.live.universe:
-        known = ", ".join(sorted(parts.live.universe))
+    if asked.symbol not in parts.trader.symbols:
+        known = ", ".join(sorted(parts.trader.symbols))
         raise UnknownSymbol(f"{asked.symbol} is traded by no portfolio.", field="symbol", remedy=f"Known: {known}.")
     expected = parts.forecaster.signature().features
     if len(asked.features) != len(expected):

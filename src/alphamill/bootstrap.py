@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from alphamill.domain.calendars import session_open
+from alphamill.domain.calendars import last_close, session_open
 from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
 from alphamill.errors import InvalidConfig
 from alphamill.ports import (
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from alphamill.adapters.kserve.v2 import V2Forecaster
     from alphamill.adapters.notify.apprise import AppriseNotifier
     from alphamill.adapters.sql.ledger import SqlLedger
+    from alphamill.door import Door, Roster
     from alphamill.evaluation.backtest import BacktestParts
-    from alphamill.features.history import BarHistory
     from alphamill.monitoring import Metrics
-    from alphamill.trading.live import BarDoor, LiveTrading
-    from alphamill.trading.loop import FeatureRefresh
+    from alphamill.trading.portfolio_trader import PortfolioTrader
+    from alphamill.trading.trader import Trader
 
 #: Merged bars are in the bars table; the journal keeps those of a month, to see what came in and when.
 JOURNAL_SESSIONS = 21
@@ -121,19 +121,18 @@ def notifier(settings: Settings, on_failure: Callable[[], object] = lambda: None
 
 
 def portfolios(settings: Settings) -> list[PortfolioSpec]:
-    """The configured portfolios; `InvalidConfig` when two share a name or keep different calendars."""
+    """The configured portfolios; `InvalidConfig` when there is none, or two share a name."""
     specs = [load_portfolio(path) for path in settings.portfolios]
     needs = {
         "at least one": len(specs) > 0,
         "names of their own": len({spec.name for spec in specs}) == len(specs),
-        "one calendar": len({spec.universe.calendar for spec in specs}) <= 1,
     }
     for what, met in needs.items():
         if not met:
             raise InvalidConfig(
                 f"the portfolios {[spec.name for spec in specs]} need {what}.",
                 field="ALPHAMILL_PORTFOLIOS",
-                remedy="Run another controller for portfolios of another calendar.",
+                remedy="Name each portfolio file once.",
             )
     return specs
 
@@ -142,7 +141,8 @@ def portfolios(settings: Settings) -> list[PortfolioSpec]:
 class ControllerParts:
     """What one controller process is made of."""
 
-    live: "LiveTrading"
+    door: "Door"
+    trader: "Trader"
     bus: EventBus
     ledger: Ledger
     features: FeatureStore
@@ -165,12 +165,14 @@ def controller_parts(settings: Settings) -> ControllerParts:
     from alphamill.adapters.clock.bars import BarClock
     from alphamill.adapters.clock.system import SystemClock
     from alphamill.adapters.sql.journal import SqlBarJournal
+    from alphamill.door import Door, door_checks
     from alphamill.features.history import BarHistory
     from alphamill.monitoring import Metrics
+    from alphamill.trading.desk import Desk
     from alphamill.trading.lateness import lateness
-    from alphamill.trading.live import LiveTrading
-    from alphamill.trading.loop import TradingLoop
+    from alphamill.trading.newest import NewestFeatures
     from alphamill.trading.portfolio_trader import PortfolioTrader
+    from alphamill.trading.trader import Trader
 
     specs = portfolios(settings)
     bar_clock = BarClock()
@@ -179,35 +181,37 @@ def controller_parts(settings: Settings) -> ControllerParts:
     books, asks = ledger(settings), forecaster(settings)
     tells, journal = notifier(settings, metrics.notification_failures.inc), SqlBarJournal(settings.ledger_url)
     journal.prune(JOURNAL_SESSIONS)
-    brokers = [paper_broker(settings, spec) for spec in specs]
-    store, history = feature_store(settings), BarHistory()
-    controllers = [
-        PortfolioTrader(
-            spec, features=store, forecaster=asks, broker=broker, ledger=books, history=history, notifier=tells
+    store = bar_store(settings)
+    desks = []
+    for calendar in dict.fromkeys(spec.universe.calendar for spec in specs):
+        own = [spec for spec in specs if spec.universe.calendar == calendar]
+        brokers = [paper_broker(settings, spec) for spec in own]
+        history, features = BarHistory(), NewestFeatures(feature_store(settings))
+        traders = [
+            PortfolioTrader(
+                spec, features=features, forecaster=asks, broker=broker, ledger=books, history=history, notifier=tells
+            )
+            for spec, broker in zip(own, brokers, strict=True)
+        ]
+        desks.append(
+            Desk(
+                calendar=calendar,
+                history=history,
+                features=features,
+                listeners=[bar_clock, *brokers],
+                traders=traders,
+                lateness=lateness(clock),
+            )
         )
-        for spec, broker in zip(specs, brokers, strict=True)
-    ]
-    loop = TradingLoop(
-        history=history,
-        refresh=refresh_online(store),
-        listeners=[bar_clock, *brokers],
-        controllers=controllers,
-        lateness=lateness(clock),
-    )
-    live = LiveTrading(
-        door=bar_door(specs),
-        journal=journal,
-        store=bar_store(settings),
-        loop=loop,
-        ledger=books,
-        clock=clock,
-    )
+    trader = Trader(store=store, desks=desks, ledger=books, tell=lambda alert: tells.notify(alert.title, alert.body))
+    door = Door(check=door_checks(SystemClock()), journal=journal, store=store, clock=clock)
     registry = model_registry(settings)
     return ControllerParts(
-        live=live,
+        door=door,
+        trader=trader,
         bus=event_bus(settings),
         ledger=books,
-        features=store,
+        features=feature_store(settings),
         forecaster=asks,
         registry=registry,
         model_server=model_server(settings),
@@ -232,29 +236,18 @@ def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
     )
 
 
-def refresh_online(store: FeatureStore) -> "FeatureRefresh":
-    """Compute the newest rows from the whole history and write them online."""
-    from alphamill.features import newest
+def rosters(traders: Sequence["PortfolioTrader"]) -> list["Roster"]:
+    """Whose bars a door awaits: by calendar the universes of portfolios, and what they still hold of earlier ones."""
+    from alphamill.door import Roster
 
-    def refresh(history: "BarHistory", symbols: Sequence[str]) -> None:
-        store.write_online(newest(history, symbols=symbols))
-
-    return refresh
-
-
-def bar_door(specs: Sequence[PortfolioSpec]) -> "BarDoor":
-    """The live door for bars: normalise and validate against the wall clock, whatever clock the loop runs on."""
-    from alphamill.ingestion import normalise
-    from alphamill.validation import check_bars
-
-    calendar = specs[0].universe.calendar
-
-    def door(raw: pl.DataFrame) -> pl.DataFrame:
-        now = dt.datetime.now(dt.UTC)
-        bars = normalise(raw, source="api", calendar=calendar, ingested_at=now)
-        return check_bars(bars, calendar=calendar, now=now)
-
-    return door
+    found = []
+    for calendar in dict.fromkeys(trader.spec.universe.calendar for trader in traders):
+        own = [trader for trader in traders if trader.spec.universe.calendar == calendar]
+        gone = {s: last_close(calendar, d.last_session) for t in own for s, d in t.spec.universe.delistings.items()}
+        symbols = frozenset(symbol for trader in own for symbol in trader.symbols)
+        grace = dt.timedelta(seconds=max(trader.spec.schedule.grace_secs for trader in own))
+        found.append(Roster(calendar, symbols, grace, gone))
+    return found
 
 
 def backtest_parts(spec: PortfolioSpec, feature_rows: pl.DataFrame, asks: Forecaster) -> "BacktestParts":

@@ -126,3 +126,35 @@ def test_microseconds_do_not_confuse_keys(store: BarStore, market: pl.DataFrame)
     assert store.append(bar) == 0
     assert store.append(bar.with_columns(volume=pl.lit(7.0))) == 1
     assert store.read()["volume"].to_list() == [7.0]
+
+
+def test_changes_between_versions_are_new_bars_and_corrected_ones(store: BarStore, market: pl.DataFrame) -> None:
+    days = market["session"].unique().sort()
+    old, new = market.filter(pl.col("session") < days[-1]), market.filter(pl.col("session") == days[-1])
+    assert [store.append(old), store.append(new)] == [0, 1]
+    corrected = old.tail(1).with_columns(volume=pl.col("volume") + 1)
+    assert store.append(corrected) == 2
+    assert store.changes(-1, 0).equals(old.sort("ts", "symbol"))
+    assert store.changes(0, 1).equals(new.sort("ts", "symbol"))
+    assert store.changes(1, 2).equals(corrected)
+    assert store.changes(0, 2).equals(pl.concat([corrected, new]).sort("ts", "symbol"))
+    assert store.changes(2, 2).is_empty()
+    assert store.changes(-1, 2).equals(store.read().sort("ts", "symbol"))
+    with pytest.raises(NotFound, match="version 7"):
+        store.changes(0, 7)
+
+
+def test_putting_the_table_in_order_is_no_change(tmp_path: Path, market: pl.DataFrame) -> None:
+    store = DeltaBarStore(str(tmp_path / "bars"))
+    for symbol in market["symbol"].unique():
+        for _, session in market.filter(pl.col("symbol") == symbol).group_by("session", maintain_order=True):
+            store.append(session)
+    before = store.version()
+    store.append(market.tail(1).with_columns(volume=pl.col("volume") + 1))
+    for session in synthetic_market(2, 20, seed=3).partition_by("session"):
+        store.append(session.with_columns(symbol=pl.col("symbol") + "X"))
+    merged = store.version()
+    store.tidy()
+    assert store.version() == merged + 1
+    assert store.changes(merged, merged + 1).is_empty()
+    assert store.changes(before, merged + 1).height == 41

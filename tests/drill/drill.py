@@ -13,6 +13,7 @@ from alphamill.domain.bars import BAR_SCHEMA
 from alphamill.domain.decisions import Decision
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.orders import Order
+from alphamill.door import Door
 from alphamill.errors import AlphamillError, NotReconciled, Unavailable
 from alphamill.features.history import BarHistory
 from alphamill.ports import Ledger
@@ -20,11 +21,13 @@ from alphamill.testing import faults
 from alphamill.testing.faults import FaultPlan, ProcessDied
 from alphamill.testing.journal import InMemoryBarJournal
 from alphamill.testing.notifier import InMemoryNotifier
+from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
-from alphamill.trading.live import LiveTrading
-from alphamill.trading.loop import TradingLoop
+from alphamill.trading.newest import StoredFeatures
 from alphamill.trading.portfolio_trader import PortfolioTrader
+from alphamill.trading.trader import Trader
 from drill.audit import Evidence, LedgerPages, difference, violations
+from drill.live import Live
 from drill.script import Script, SwayingForecaster
 from drill.witness import Witness
 
@@ -164,7 +167,7 @@ class Drill:
         broker = self._wrap_broker(faults.faulty_broker(reopen(), plan, reopen=reopen))
         table, time = self.script.table
         time.of = clock
-        features = faults.faulty_features(table, plan)
+        features = StoredFeatures(faults.faulty_features(table, plan))
         controller = self._make_controller(
             spec,
             features=features,
@@ -174,21 +177,22 @@ class Drill:
             history=history,
             notifier=self.notifier,
         )
-        loop = TradingLoop(
+        desk = Desk(
+            calendar=spec.universe.calendar,
             history=history,
-            refresh=lambda history, symbols: None,
+            features=features,
             listeners=[clock, broker],
-            controllers=[controller],
+            traders=[controller],
             lateness=lateness(clock),
         )
-        self.live = LiveTrading(
-            door=lambda raw: raw.select(BAR_SCHEMA.names()),
+        store = faults.faulty_store(self._store, plan)
+        door = Door(
+            check=lambda raw, calendar: raw.select(BAR_SCHEMA.names()),
             journal=faults.faulty_journal(self._journal, plan),
-            store=faults.faulty_store(self._store, plan),
-            loop=loop,
-            ledger=ledger,
+            store=store,
             clock=clock,
         )
+        self.live = Live(door, Trader(store=store, desks=[desk], ledger=ledger), ledger)
 
     def _open_broker(self) -> Any:
         return self.witness.at_broker(self._storage.broker(self.plan))

@@ -9,8 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from alphamill.adapters.delta import bar_store as delta
-from alphamill.adapters.delta.bar_store import DeltaBarStore, read_frame, write_frame, write_parts
-from alphamill.adapters.delta.tables import open_newest, storage_options
+from alphamill.adapters.delta.bar_store import DeltaBarStore
+from alphamill.adapters.delta.tables import open_newest, read_frame, storage_options, write_frame, write_parts
 from alphamill.domain.bars import BAR_KEY
 from alphamill.errors import DataUnfit, NotFound, StoreUnavailable
 from alphamill.proofs.synthetic_market import synthetic_market
@@ -80,7 +80,7 @@ def come_between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> 
 
         return reading
 
-    monkeypatch.setattr(delta, "_changes", after(delta._changes))
+    monkeypatch.setattr(delta, "_differing", after(delta._differing))
     monkeypatch.setattr(delta, "open_newest", after(delta.open_newest))
 
 

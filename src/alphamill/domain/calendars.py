@@ -78,6 +78,7 @@ class _Times:
 
     days: list[dt.date]
     opens: list[dt.datetime]
+    closes: list[dt.datetime]
     open_of: dict[dt.date, dt.datetime]
 
 
@@ -88,8 +89,8 @@ def _times(calendar: str) -> _Times:
 @lru_cache(maxsize=16)
 def _times_until(calendar: str, last_year: int) -> _Times:
     days = _sessions(calendar, last_year)
-    dates, opens = days["session"].to_list(), days["open_ts"].to_list()
-    return _Times(dates, opens, dict(zip(dates, opens, strict=True)))
+    dates, opens, closes = (days[name].to_list() for name in ("session", "open_ts", "close_ts"))
+    return _Times(dates, opens, closes, dict(zip(dates, opens, strict=True)))
 
 
 def next_open(calendar: str, close: dt.datetime) -> dt.datetime:
@@ -139,6 +140,12 @@ def session_open(calendar: str, session: dt.date) -> dt.datetime:
         return _times(calendar).open_of[session]
     except KeyError:
         raise InvalidConfig(f"{session} is no session of calendar {calendar!r}.", field="calendar") from None
+
+
+def sessions_closed_between(calendar: str, after: dt.datetime, before: dt.datetime) -> list[dt.date]:
+    """Sessions whose close lies strictly between two moments, oldest first; `InvalidConfig` for an unknown code."""
+    times = _times(calendar)
+    return times.days[bisect_right(times.closes, after) : bisect_left(times.closes, before)]
 
 
 def sessions_between(calendar: str, start: dt.date, until: dt.date) -> pl.DataFrame:

@@ -13,5 +13,6 @@ class BarsAppended(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     session: dt.date
+    close: dt.datetime
     symbols: tuple[str, ...]
-    version: str
+    version: int

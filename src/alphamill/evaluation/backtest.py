@@ -1,4 +1,4 @@
-"""Backtest: the trading loop over history. Only the broker, the feed and the clock differ from live."""
+"""Backtest: a desk over history. Only the broker, the feed and the clock differ from live."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -15,9 +15,10 @@ from alphamill.domain.session_bars import sessions_of
 from alphamill.errors import DataUnfit
 from alphamill.features.history import BarHistory
 from alphamill.ports import BarListener, Broker, Clock, FeatureStore, Forecaster, Ledger, Notifier
+from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
-from alphamill.trading.loop import TradingLoop
 from alphamill.trading.market import market_at
+from alphamill.trading.newest import StoredFeatures
 from alphamill.trading.portfolio_trader import PortfolioTrader
 
 
@@ -94,37 +95,35 @@ def run_backtest(
         raise DataUnfit(
             f"{known.height} bars before {start} and {ahead.height} from it on.", remedy="Choose another period."
         )
-    loop, controller = wire(spec, known, parts)
-    controller.open(market_at(loop.history, symbols, known["ts"].max(), data_version))  # type: ignore[arg-type]
+    desk, trader = wire(spec, known, parts)
+    trader.open(market_at(desk.history, symbols, known["ts"].max(), data_version))  # type: ignore[arg-type]
     decisions: list[Decision] = []
     for session in sessions_of(ahead):
-        decisions += loop.on_session(session, data_version)
+        decisions += desk.on_session(session, data_version)
     orders = (parts.broker.order(order.id) or order for decision in decisions for order in decision.orders)
     points, fills = parts.nav_points(spec.name), parts.broker.fills(spec.name)
     return BacktestResult(tuple(points), tuple(decisions), tuple(orders), tuple(fills))
 
 
-def wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[TradingLoop, PortfolioTrader]:
-    """The loop of a backtest and its one controller, with the bars in `known` as history."""
-    history = BarHistory.from_bars(known)
-    controller = PortfolioTrader(
+def wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[Desk, PortfolioTrader]:
+    """The desk of a backtest and its one portfolio, with the bars in `known` as history."""
+    history, features = BarHistory(), StoredFeatures(parts.features)
+    trader = PortfolioTrader(
         spec,
-        features=parts.features,
+        features=features,
         forecaster=parts.forecaster,
         broker=parts.broker,
         ledger=parts.ledger,
         history=history,
         notifier=parts.notifier,
     )
-    loop = TradingLoop(
+    desk = Desk(
+        calendar=spec.universe.calendar,
         history=history,
-        refresh=_precomputed,
+        features=features,
         listeners=parts.listeners,
-        controllers=[controller],
+        traders=[trader],
         lateness=lateness(parts.clock),
     )
-    return loop, controller
-
-
-def _precomputed(history: BarHistory, symbols: Sequence[str]) -> None:
-    """The feature table already holds every row; it answers none that is newer than the clock."""
+    desk.restore(known)
+    return desk, trader

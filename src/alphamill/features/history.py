@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from alphamill.domain.bar_columns import EPOCH, BarColumns, Floats, Micros, chec
 from alphamill.domain.bars import BAR_VALUES
 from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import InvalidBar, MissingFeatures, UnknownSymbol
+from alphamill.features.windows import BarWindow, NewestBars, adjusted_returns, shared_sessions
 
 Places = npt.NDArray[np.int64]
 
@@ -20,41 +20,6 @@ _CLOSE, _FACTOR = (BAR_VALUES.index(name) for name in ("close", "price_factor"))
 #: Universes whose rows are remembered.
 _REMEMBERED: Final = 64
 _NEVER: Final = np.iinfo(np.int64).min
-
-
-@dataclass(frozen=True, slots=True)
-class BarWindow:
-    """All bars of one symbol, oldest first: read-only views, each of shape [n].
-
-    `ts` is microseconds since the epoch (UTC). Prices and volume are raw; never NaN.
-    """
-
-    ts: Micros
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    price_factor: Floats
-    split_factor: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class NewestBars:
-    """The newest bar of each of `symbols`, in that order; every array is a copy of shape [k].
-
-    `places` says where each symbol stands: shared, do not change it. `sizes` counts the bars a symbol has. `ts` is
-    microseconds since the epoch (UTC).
-    """
-
-    symbols: tuple[str, ...]
-    places: Mapping[str, int]
-    sizes: Micros
-    ts: Micros
-    close: Floats
-    volume: Floats
-    price_factor: Floats
-    split_factor: Floats
 
 
 class BarHistory:
@@ -163,6 +128,40 @@ class BarHistory:
         ts[:held, :used], values[:, :held, :used] = self._ts[:, :used], self._values[:, :, :used]
         self._ts, self._values = ts, values
 
+    def amend(self, bars: pl.DataFrame) -> None:
+        """Put corrected and late bars in their places: a known (symbol, ts) gets the new values, another is inserted.
+
+        Costs what the histories of the symbols concerned cost, not the table; views handed out before show it too.
+        Of an error nothing stays.
+
+        Raises
+        ------
+        InvalidBar
+            As `append`.
+        """
+        columns = checked_columns(bars.sort("symbol", "ts"))
+        rows = np.repeat([self._rows.get(name, -1) for name in columns.names], columns.lengths)
+        names = np.repeat(np.array(columns.names, dtype=object), columns.lengths)
+        for name in dict.fromkeys(columns.names):
+            at = np.flatnonzero(names == name)
+            self._amend_one(name, columns.ts[at], columns.values[:, at], known=bool(rows[at[0]] >= 0))
+
+    def _amend_one(self, symbol: str, ts: Micros, values: Floats, *, known: bool) -> None:
+        held = self.window(symbol) if known else None
+        before = np.empty(0, dtype=np.int64) if held is None else held.ts
+        kept = ~np.isin(before, ts)
+        stamps = np.concatenate([before[kept], ts])
+        old = np.empty((len(BAR_VALUES), 0)) if held is None else np.stack([getattr(held, n) for n in BAR_VALUES])
+        order = np.argsort(stamps, kind="stable")
+        rows = np.concatenate([old[:, kept], values], axis=1)[:, order]
+        if not known:
+            self._append_any(BarColumns([symbol], np.array([ts.size]), stamps[order], rows))
+            return
+        self._reserve(self._sizes.size, stamps.size)
+        row = self._row_of(symbol)
+        self._ts[row, : stamps.size], self._values[:, row, : stamps.size] = stamps[order], rows
+        self._sizes[row], self._last[row] = stamps.size, stamps[order][-1]
+
     def replace(self, bars: pl.DataFrame) -> None:
         """Start over with other bars, e.g. corrected ones; as `append`, the old ones stay on an error."""
         other = BarHistory.from_bars(bars)
@@ -234,8 +233,8 @@ class BarHistory:
             close, factor = self._values[_CLOSE][recent], self._values[_FACTOR][recent]
             return np.ascontiguousarray((close[:, 1:] / (close[:, :-1] * factor[:, 1:]) - 1.0).T)
         windows = [self.window(symbol) for symbol in symbols]
-        sessions = _shared_sessions(symbols, windows, bars + 1)
-        return np.column_stack([_returns(window, np.searchsorted(window.ts, sessions)) for window in windows])
+        sessions = shared_sessions(symbols, windows, bars + 1)
+        return np.column_stack([adjusted_returns(window, np.searchsorted(window.ts, sessions)) for window in windows])
 
     def _recent(self, rows: Places, bars: int) -> tuple[Places, Places | slice]:
         """Where the newest `bars` bars of each row lie."""
@@ -263,28 +262,6 @@ class BarHistory:
             raise UnknownSymbol(
                 f"no bars of {symbol!r}.", field="symbol", remedy="Ingest its bars before asking for them."
             ) from None
-
-
-def _shared_sessions(symbols: Sequence[str], windows: Sequence[BarWindow], count: int) -> Micros:
-    """The newest `count` sessions that every window has."""
-    shared = windows[0].ts
-    for symbol, window in zip(symbols, windows, strict=True):
-        shared = np.intersect1d(shared, window.ts, assume_unique=True)
-        if shared.size < count:
-            raise MissingFeatures(
-                f"{symbol} shares {shared.size} sessions with the symbols before it, {count} are needed.",
-                field=symbol,
-                remedy="Ingest the missing bars, or leave the symbol out.",
-            )
-    return shared[-count:]
-
-
-def _returns(window: BarWindow, at: npt.NDArray[np.int64]) -> Floats:
-    """Adjusted returns between the bars number `at`, ascending."""
-    factors = np.multiply.reduceat(window.price_factor[: at[-1] + 1], at[:-1] + 1)
-    close = window.close[at]
-    returns: Floats = close[1:] / (close[:-1] * factors) - 1.0
-    return returns
 
 
 def _not_newer(rows: Mapping[str, int], row: int, ts: int) -> InvalidBar:

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 
 from alphamill.errors import AlphamillError, DataUnfit, InvalidFeatures
-from alphamill.features.history import BarHistory, BarWindow
+from alphamill.features.history import BarHistory
 from alphamill.features.prices import Floats, Prices
 from alphamill.features.registry import Feature, resolve
 from alphamill.features.table import frame_of, values_of
+from alphamill.features.windows import BarWindow
 
 #: Bars that are computed at once: enough to make calls cheap, few enough to stay in the processor's cache.
 _BARS_AT_ONCE: Final = 60_000

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from alphamill.features.history import BarWindow
+from alphamill.features.windows import BarWindow
 
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T")

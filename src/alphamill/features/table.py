@@ -10,9 +10,10 @@ from alphamill.domain.bar_columns import checked_columns
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.features import FEATURE_KEY
 from alphamill.errors import AlphamillError, DataUnfit, InvalidFeatures
-from alphamill.features.history import BarHistory, BarWindow
+from alphamill.features.history import BarHistory
 from alphamill.features.prices import Floats, Prices
 from alphamill.features.registry import Feature, resolve
+from alphamill.features.windows import BarWindow
 
 #: Bars of a part: large enough for full Parquet pages, small enough to stay in the processor's cache and in memory.
 _PART_BARS: Final = 160_000

@@ -31,6 +31,13 @@ class BarStore(Protocol):
         """Newest version; -1 while the table does not exist."""
         ...
 
+    def changes(self, since: int, until: int) -> pl.DataFrame:
+        """Rows of version `until` that are new or have other `BAR_VALUES` than in `since` (-1: before the first).
+
+        Sorted by (ts, symbol); `NotFound` for an unknown version. Its cost is that of what was written in between.
+        """
+        ...
+
     def tidy(self) -> None:
         """Put in order what many appends have left, rows unchanged. Takes its time: call it when nothing waits."""
         ...

@@ -51,5 +51,11 @@ class InMemoryBarStore:
         """Newest version; -1 before the first append."""
         return len(self._versions) - 1
 
+    def changes(self, since: int, until: int) -> pl.DataFrame:
+        """Rows of `until` that `since` does not have so; sorted by (ts, symbol)."""
+        before = self.read(version=since) if since >= 0 else empty_bars()
+        rows = self.read(version=until).join(before, on=[*BAR_KEY, *BAR_VALUES], how="anti")
+        return rows.sort("ts", "symbol")
+
     def tidy(self) -> None:
         """A list of frames is in order already."""

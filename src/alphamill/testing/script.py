@@ -1,4 +1,4 @@
-"""A few bars made by hand and the weights wanted at their closes, run through the product's own loop."""
+"""A few bars made by hand and the weights wanted at their closes, run through the product's own desk."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -137,10 +137,10 @@ class Played:
 
 
 def play(script: Script) -> Played:
-    """Run a script through `TradingLoop`, `PortfolioTrader`, ledger and paper broker, as a backtest is wired.
+    """Run a script through `Desk`, `PortfolioTrader`, ledger and paper broker, as a backtest is wired.
 
     Targets are sent as a person sends them (`update_target`), after the close. There is no forecast, so at every close
-    the controller itself only settles, and its rules close positions.
+    the trader itself only settles, and its rules close positions.
     """
     from alphamill.adapters.memory.forecast_table import ForecastTable
     from alphamill.bootstrap import backtest_parts
@@ -153,15 +153,15 @@ def play(script: Script) -> Played:
     features = pl.DataFrame(schema={**FEATURE_KEY, "nothing": pl.Float64()})
     parts = backtest_parts(spec, features, ForecastTable(nothing, signature))
     first, *ahead = bars.partition_by("ts", maintain_order=True)
-    loop, controller = wire(spec, first, parts)
-    controller.open(market_at(loop.history, controller.symbols, first["ts"][0], DATA_VERSION))
+    desk, trader = wire(spec, first, parts)
+    trader.open(market_at(desk.history, trader.symbols, first["ts"][0], DATA_VERSION))
     decisions: list[Decision] = []
     for session in ahead:
-        decisions += loop.on_session(session, DATA_VERSION)
+        decisions += desk.on_session(session, DATA_VERSION)
         close = session["ts"][0]
         if close in schedule:
-            market = market_at(loop.history, controller.symbols, close, DATA_VERSION)
-            decisions.append(controller.update_target(schedule[close], market, late=loop.late(controller, close)))
+            market = market_at(desk.history, trader.symbols, close, DATA_VERSION)
+            decisions.append(trader.update_target(schedule[close], market, late=desk.late(trader, close)))
     orders = [parts.broker.order(order.id) or order for decision in decisions for order in decision.orders]
     return Played(
         script=script,

@@ -28,6 +28,14 @@ def not_scheduled(spec: PortfolioSpec, market: Market) -> tuple[Refusal, ...]:
     return (Refusal("*", "NOT_SCHEDULED", f"decides every {every} bars"),) if market.bars_seen % every else ()
 
 
+def missed_sessions(market: Market) -> tuple[Refusal, ...]:
+    """Whether sessions before this one never arrived: its features and returns would span them as if it were a day."""
+    if not market.missed:
+        return ()
+    days = ", ".join(map(str, market.missed[:5])) + (" ..." if len(market.missed) > 5 else "")
+    return (Refusal("*", "MISSING_SESSION", f"no bar came of the session before this one: {days}"),)
+
+
 def tripped(context: RiskContext, rules: Rules) -> set[str]:
     """Held symbols that an exit rule closes. Looks at nothing but positions and their prices."""
     return set(check_targets(rules.exits, context, {})[0])

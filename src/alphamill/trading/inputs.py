@@ -10,7 +10,8 @@ from alphamill.domain.forecasts import Forecast, ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import AlphamillError, InvalidConfig
 from alphamill.features.staleness import require_fresh
-from alphamill.ports import FeatureStore, Forecaster
+from alphamill.ports import Forecaster
+from alphamill.trading.newest import SessionFeatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class DecisionInputs:
 
 
 def gather(
-    spec: PortfolioSpec, symbols: Sequence[str], at: dt.datetime, features: FeatureStore, forecaster: Forecaster
+    spec: PortfolioSpec, symbols: Sequence[str], at: dt.datetime, features: SessionFeatures, forecaster: Forecaster
 ) -> DecisionInputs:
     """Online features, staleness guard, forecasts. A part that is down refuses every symbol it serves."""
     try:

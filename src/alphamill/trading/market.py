@@ -31,7 +31,8 @@ class Market:
     """Raw closes and volumes of a universe as of `ts`; a symbol without a bar keeps its last close.
 
     `bars_seen` is the length of the longest history: the same number in backtest, replay and after a restart.
-    `missing` are the priced symbols without a bar of this session.
+    `missing` are the priced symbols without a bar of this session. `missed` are sessions of the calendar between the
+    one before and this one of which no bar ever came.
     """
 
     ts: dt.datetime
@@ -41,6 +42,7 @@ class Market:
     volumes: Mapping[str, Decimal]
     actions: tuple[Action, ...]
     missing: frozenset[str] = frozenset()
+    missed: tuple[dt.date, ...] = ()
 
     def weights(self, positions: Mapping[str, Position], nav_usd: Decimal) -> dict[str, float]:
         """Value of each position over NAV, as fractions, 0.0 without NAV; symbols without a position are absent."""
@@ -48,7 +50,13 @@ class Market:
         return {s: float(value / nav_usd) if nav_usd else 0.0 for s, value in held.items()}
 
 
-def market_at(history: BarHistory, symbols: Iterable[str], ts: dt.datetime, data_version: str) -> Market:
+def market_at(
+    history: BarHistory,
+    symbols: Iterable[str],
+    ts: dt.datetime,
+    data_version: str,
+    missed: tuple[dt.date, ...] = (),
+) -> Market:
     """Read the newest bar of every symbol of the universe that has one."""
     newest = history.newest(tuple(symbols))
     traded = newest.ts == _microseconds(ts)
@@ -66,6 +74,7 @@ def market_at(history: BarHistory, symbols: Iterable[str], ts: dt.datetime, data
         volumes=DecimalColumn(newest.places, newest.volume, absent),
         actions=tuple(actions),
         missing=frozenset(absent),
+        missed=missed,
     )
 
 

@@ -14,16 +14,17 @@ from alphamill.execution import Account, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.features.history import BarHistory
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
-from alphamill.ports import Broker, FeatureStore, Forecaster, Ledger, Notifier
+from alphamill.ports import Broker, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 from alphamill.trading import books
 from alphamill.trading.agreement import Agreement
 from alphamill.trading.books import UNANSWERED, forbids, in_doubt, unclear
 from alphamill.trading.decision import decision_of
 from alphamill.trading.delistings import Delistings
-from alphamill.trading.exits import exit_plan, forbidden, not_scheduled, plan_or_exit, tripped
+from alphamill.trading.exits import exit_plan, forbidden, missed_sessions, not_scheduled, plan_or_exit, tripped
 from alphamill.trading.inputs import gather
 from alphamill.trading.market import Market, history_refusals
+from alphamill.trading.newest import SessionFeatures
 from alphamill.trading.plan import plan_to_weights, risk_context
 from alphamill.trading.targets import require_tradable, require_valid_targets
 
@@ -57,7 +58,7 @@ class PortfolioTrader:
         self,
         spec: PortfolioSpec,
         *,
-        features: FeatureStore,
+        features: SessionFeatures,
         forecaster: Forecaster,
         broker: Broker,
         ledger: Ledger,
@@ -95,9 +96,13 @@ class PortfolioTrader:
         self.symbols = (*universe, *sorted(set(record.positions).difference(universe)))
         return record.last_settled_at
 
-    def expected(self, close: datetime) -> frozenset[str]:
-        """Symbols whose bar the session closed at `close` waits for: those that still trade."""
-        return frozenset(self.symbols) - self._delistings.gone(close)
+    def held(self) -> frozenset[str]:
+        """Symbols with a position."""
+        return frozenset(self._ledger.load(self.spec).positions)
+
+    def compare(self) -> bool:
+        """Whether ledger and broker agree; see `Agreement`."""
+        return self.agreement.holds(self._ledger.load(self.spec))
 
     def decides_again(self, close: datetime) -> bool:
         """Whether the session closed at `close` was settled but not decided (the process died in between)."""
@@ -233,7 +238,7 @@ class PortfolioTrader:
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)
         context = risk_context(self.spec, record, market, record.state)
-        stopped, skipped = forbidden(record, late), not_scheduled(self.spec, market)
+        stopped, skipped = forbidden(record, late), not_scheduled(self.spec, market) or missed_sessions(market)
         closing = tripped(context, self._rules) if skipped and not stopped else set()
         if stopped or (skipped and not closing):
             return decision_of(self.spec, record, market, "model", refusals=stopped or skipped)

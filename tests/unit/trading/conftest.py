@@ -7,18 +7,21 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from drill.live import Live
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.clock.bars import BarClock
+from alphamill.adapters.clock.system import SystemClock
 from alphamill.adapters.delta.bar_store import DeltaBarStore
 from alphamill.adapters.memory.ledger import InMemoryLedger
-from alphamill.bootstrap import ControllerParts, bar_door, refresh_online
+from alphamill.bootstrap import ControllerParts
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.calendars import session_open
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec, Sizing, Universe
+from alphamill.door import Door, door_checks
 from alphamill.features import MODEL_FEATURES, registered
 from alphamill.features.history import BarHistory
 from alphamill.monitoring import Metrics
@@ -33,10 +36,11 @@ from alphamill.testing.journal import InMemoryBarJournal
 from alphamill.testing.model_registry import InMemoryModelRegistry
 from alphamill.testing.model_server import InProcessModelServer
 from alphamill.testing.notifier import InMemoryNotifier
+from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
-from alphamill.trading.live import LiveTrading
-from alphamill.trading.loop import TradingLoop
+from alphamill.trading.newest import NewestFeatures
 from alphamill.trading.portfolio_trader import PortfolioTrader
+from alphamill.trading.trader import Trader
 from serving.controller.app import create_app
 
 SYMBOLS = ("SYN000", "SYN001", "SYN002")
@@ -73,7 +77,7 @@ class System:
     broker: PaperBroker
     ledger: InMemoryLedger
     notifier: InMemoryNotifier
-    live: LiveTrading
+    live: Live
     ahead: list[pl.DataFrame]
 
     def post(self, session: pl.DataFrame) -> None:
@@ -95,7 +99,7 @@ def _broker(spec: PortfolioSpec, name: str) -> PaperBroker:
 
 
 @pytest.fixture
-def make_live(spec: PortfolioSpec) -> Callable[..., LiveTrading]:
+def make_live(spec: PortfolioSpec) -> Callable[..., Live]:
     """Wire the live path from given parts, as a controller process does when it starts."""
 
     def make(  # type: ignore[no-untyped-def]
@@ -103,38 +107,39 @@ def make_live(spec: PortfolioSpec) -> Callable[..., LiveTrading]:
         clock: Clock | None = None,
         spec: PortfolioSpec = spec,
         others: tuple[str, ...] = (),
-    ) -> LiveTrading:
+    ) -> Live:
         bar_clock, history = BarClock(), BarHistory()
         time = clock or bar_clock
-        names = ("features", "forecaster", "ledger", "notifier")
+        features = NewestFeatures(system_parts["features"])
+        names = ("forecaster", "ledger", "notifier")
         brokers = [
             system_parts["broker"],
             *(system_parts.setdefault(f"broker of {name}", _broker(spec, name)) for name in others),
         ]
-        controllers = [
+        traders = [
             PortfolioTrader(
                 spec.model_copy(update={"name": name}),
                 history=history,
                 broker=broker,
+                features=features,
                 **{part: system_parts[part] for part in names},
             )
             for name, broker in zip((spec.name, *others), brokers, strict=True)
         ]
-        loop = TradingLoop(
+        desk = Desk(
+            calendar=spec.universe.calendar,
             history=history,
-            refresh=refresh_online(system_parts["features"]),
+            features=features,
             listeners=[bar_clock, *brokers],
-            controllers=controllers,
+            traders=traders,
             lateness=lateness(time),
         )
-        live = LiveTrading(
-            door=bar_door([spec]),
-            journal=system_parts["journal"],
-            store=system_parts["store"],
-            loop=loop,
-            ledger=system_parts["ledger"],
-            clock=time,
+        store, ledger, tells = system_parts["store"], system_parts["ledger"], system_parts["notifier"]
+        trader = Trader(
+            store=store, desks=[desk], ledger=ledger, tell=lambda alert: tells.notify(alert.title, alert.body)
         )
+        door = Door(check=door_checks(SystemClock()), journal=system_parts["journal"], store=store, clock=time)
+        live = Live(door, trader, ledger)
         live.start()
         return live
 
@@ -201,7 +206,8 @@ def app(system, bus, models) -> FastAPI:  # type: ignore[no-untyped-def]
     """The controller's application over the system in memory."""
     registry, server = models
     parts = ControllerParts(
-        live=system.live,
+        door=system.live.door,
+        trader=system.live.trader,
         bus=bus,
         ledger=system.ledger,
         features=system.features,

@@ -219,9 +219,9 @@ def test_health_readiness_and_metrics(client, system) -> None:
     system.features.available = False
     assert client.get("/readyz").json()["code"] == "STORE_UNAVAILABLE"
     system.features.available = True
-    system.live._merged_at = time.monotonic() - 61
+    system.live.trader._followers[0]._waits_since = time.monotonic() - 61
     assert "every round fails" in client.get("/readyz").json()["detail"]
-    system.live._merged_at = None
+    system.live.trader._followers[0]._waits_since = None
     assert [p["name"] for p in client.get("/api/portfolios").json()] == ["demo"]
     post_session(client, system.ahead[0])
     wait_decided(client, system.ahead[0])

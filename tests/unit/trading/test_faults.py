@@ -199,7 +199,7 @@ def test_bars_of_symbols_that_nobody_trades_reach_no_portfolio(system) -> None:
     other = system.ahead[0].with_columns(symbol=pl.lit("OTHER")).head(1)
     system.store.append(pl.concat([system.ahead[0], other]))
     system.live.process()
-    assert "OTHER" not in system.live._loop.history.symbols
+    assert "OTHER" not in system.live.desk.history.symbols
     assert system.live.cursor == system.ahead[0]["ts"][0]
 
 
@@ -214,7 +214,7 @@ def test_a_correction_reaches_history_though_the_journal_failed_after_the_merge(
         with pytest.raises(StoreUnavailable):
             system.live.close_sessions()
     system.live.close_sessions()
-    window = system.live._loop.history.window(corrected["symbol"][0])
+    window = system.live.desk.history.window(corrected["symbol"][0])
     assert window.volume[-1] == corrected["volume"][0]
 
 
@@ -240,7 +240,7 @@ def test_a_late_bar_with_a_split_reaches_ledger_and_broker_alike(system) -> None
     assert record.positions["SYN000"].quantity == 2 * held.quantity
     assert reconcile(record, system.broker) == []
     assert record.nav_usd == record.cash_usd + sum(
-        p.quantity * Decimal(str(system.live._loop.history.window(s).close[-1])) for s, p in record.positions.items()
+        p.quantity * Decimal(str(system.live.desk.history.window(s).close[-1])) for s, p in record.positions.items()
     )
 
 
@@ -248,7 +248,7 @@ def test_one_portfolio_that_fails_does_not_keep_another_from_deciding(
     parts, make_live, ahead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = make_live(parts, others=("second",))
-    first, second = live._loop.controllers
+    first, second = live.desk.traders
     monkeypatch.setattr(first, "on_session", _unavailable)
     live.accept(ahead[0].select(RAW_BAR_SCHEMA.names()))
     live.close_sessions()
@@ -358,7 +358,7 @@ def test_an_engine_that_is_stopped_finishes_the_decision_in_hand(system, monkeyp
     monkeypatch.setattr(system.forecaster, "forecast", slow)
 
     async def stop_while_deciding() -> None:
-        engine = Engine(system.live, InMemoryEventBus(), Metrics(CollectorRegistry()))
+        engine = Engine(system.live.door, system.live.trader, InMemoryEventBus(), Metrics(CollectorRegistry()))
         monkeypatch.setattr(engine, "_publish", lambda message: asyncio.sleep(0))  # so that the tick decides
         await engine.start()
         system.post(system.ahead[0])

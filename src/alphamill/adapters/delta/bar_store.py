@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from alphamill.adapters.delta.changes import Changes
 from alphamill.adapters.delta.tables import (
     StoreErrors,
     compact,
@@ -15,10 +16,7 @@ from alphamill.adapters.delta.tables import (
     create,
     open_newest,
     open_table,
-    read_frame,
     retried,
-    write_frame,
-    write_parts,
     write_rows,
 )
 from alphamill.adapters.delta.tail import Tail, is_newest
@@ -26,8 +24,6 @@ from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, BAR_VALUES, empty_bars, r
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-__all__ = ["DeltaBarStore", "read_frame", "write_frame", "write_parts"]
 
 #: Each append adds a file and each read opens them all; above this many `tidy` makes few of them.
 _MAX_FILES: Final = 64
@@ -57,6 +53,7 @@ class DeltaBarStore:
         # One handle holds one version; another thread must not move it between our read and our commit.
         self._appending = threading.Lock()
         self._tail: Tail | None = None
+        self._changes = Changes(uri)
 
     def append(self, bars: pl.DataFrame) -> int:
         """Merge by (symbol, ts) and return the table's version.
@@ -117,6 +114,19 @@ class DeltaBarStore:
             table = open_newest(self.uri)
             return -1 if table is None else int(table.version())
 
+    def changes(self, since: int, until: int) -> pl.DataFrame:
+        """Rows of `until` that `since` does not have so, sorted by (ts, symbol); reads only files that differ.
+
+        Raises
+        ------
+        NotFound
+            A version does not exist.
+        StoreUnavailable
+            The table cannot be read.
+        """
+        with StoreErrors(self.uri):
+            return self._changes.between(since, until)
+
     def tidy(self) -> None:
         """Compact a table of many files, in a fraction of a second as a rule; appends wait for it.
 
@@ -146,7 +156,7 @@ class DeltaBarStore:
             return -1 if rows.is_empty() else create(self.uri, rows.sort("ts", "symbol"))
         if self._tail is None or self._tail.version != table.version():
             self._tail = Tail.behind(table)
-        changed, corrects = _changes(self._known(table, rows), rows)
+        changed, corrects = _differing(self._known(table, rows), rows)
         if changed.is_empty():
             return int(table.version())
         if corrects:
@@ -172,7 +182,7 @@ class DeltaBarStore:
         return pl.scan_delta(table).filter(pl.col("ts").is_between(first, last)).select(*BAR_KEY, *BAR_VALUES).collect()
 
 
-def _changes(known: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+def _differing(known: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Rows that are new or differ from the known ones, sorted; and whether any of them replaces a bar."""
     if known.is_empty():
         return rows.sort("ts", "symbol"), False

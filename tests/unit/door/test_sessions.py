@@ -6,7 +6,7 @@ from collections.abc import Callable
 import polars as pl
 
 from alphamill.domain.bars import BAR_SCHEMA
-from alphamill.trading.sessions import closed_sessions
+from alphamill.door.sessions import closed_sessions
 
 UNIVERSE = frozenset("ABC")
 DAY = dt.timedelta(days=1)

@@ -1,0 +1,69 @@
+"""Door and trader, driven by hand: what the ticks of their two processes do, in the order that a test wants."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import polars as pl
+
+from alphamill.bootstrap import rosters
+from alphamill.domain.decisions import Decision, TradingState
+from alphamill.domain.events import BarsAppended
+from alphamill.domain.ledger import PortfolioRecord
+from alphamill.door import Door
+from alphamill.ports import Ledger
+from alphamill.trading.desk import Desk
+from alphamill.trading.portfolio_trader import PortfolioTrader
+from alphamill.trading.trader import Trader
+
+
+class Live:
+    """One door and one trader on the same journal, table and ledger."""
+
+    def __init__(self, door: Door, trader: Trader, ledger: Ledger) -> None:
+        self.door, self.trader, self._ledger = door, trader, ledger
+
+    def start(self) -> None:
+        self.trader.start()
+        self.door.expect(rosters(self.trader.portfolios()))
+
+    def accept(self, raw: pl.DataFrame) -> pl.DataFrame:
+        return self.door.accept(raw)
+
+    def close_sessions(self) -> list[BarsAppended]:
+        events = self.door.merge()
+        self.trader.look()
+        return events
+
+    def process(self) -> list[Decision]:
+        return self.trader.advance()
+
+    def enforce_states(self) -> None:
+        self.trader.enforce_states()
+
+    def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
+        return self.trader.update_target(portfolio, weights)
+
+    def set_state(self, portfolio: str, state: TradingState, reason: str) -> None:
+        self._ledger.set_state(portfolio, state, reason, dt.datetime.now(dt.UTC))
+
+    def controller(self, portfolio: str | None) -> PortfolioTrader:
+        return self.trader.portfolio(portfolio)
+
+    def disagreements(self) -> list[str]:
+        return self.trader.disagreements()
+
+    def records(self) -> list[PortfolioRecord]:
+        return self.trader.records()
+
+    @property
+    def desk(self) -> Desk:
+        """The first one."""
+        return self.trader._followers[0].desk
+
+    @property
+    def behind_secs(self) -> float:
+        return self.trader.behind_secs
+
+    @property
+    def cursor(self) -> dt.datetime:
+        return self.trader.cursor
