@@ -140,3 +140,34 @@ def test_adjusted_returns_name_the_symbol_with_too_few_or_other_sessions(bars_of
         )
     with pytest.raises(ValueError, match="at least 1"):
         history.adjusted_returns(["AAPL"], 0)
+
+
+def test_amended_history_equals_one_that_never_knew_the_old_bars(bars_of: Any) -> None:
+    rng = np.random.default_rng(11)
+    whole = pl.concat([bars_of((10.0 + rng.random(80)).tolist(), s) for s in ("A", "B", "C")])
+    first_seen = pl.Series(rng.random(whole.height) > 0.1)
+    wrong = whole.filter(first_seen).with_columns(close=pl.col("close") * 1.01, high=pl.col("high") * 1.02)
+    history = BarHistory.from_bars(wrong)
+    history.amend(whole.sample(fraction=1.0, shuffle=True, seed=3))
+    once = BarHistory.from_bars(whole)
+    for symbol in ("A", "B", "C"):
+        for name in ("ts", "open", "high", "close", "volume", "price_factor"):
+            np.testing.assert_array_equal(getattr(history.window(symbol), name), getattr(once.window(symbol), name))
+    np.testing.assert_array_equal(history.adjusted_returns(("A", "C"), 60), once.adjusted_returns(("A", "C"), 60))
+
+
+def test_a_symbol_that_only_a_late_bar_names_joins_and_others_stay(bars_of: Any) -> None:
+    history = BarHistory.from_bars(bars_of([1.0, 2.0]))
+    history.amend(bars_of([5.0], "MSFT"))
+    assert history.symbols == ("AAPL", "MSFT")
+    assert history.window("MSFT").close.tolist() == [5.0]
+    assert history.window("AAPL").close.tolist() == [1.0, 2.0]
+    history.append(bars_of([9.0], first=2))
+    assert history.window("AAPL").close.tolist() == [1.0, 2.0, 9.0]
+
+
+def test_an_amendment_with_a_bad_value_changes_nothing(bars_of: Any) -> None:
+    history = BarHistory.from_bars(bars_of([1.0, 2.0]))
+    with pytest.raises(InvalidBar, match="open of AAPL"):
+        history.amend(bars_of([3.0, float("nan")]))
+    assert history.window("AAPL").close.tolist() == [1.0, 2.0]
