@@ -190,7 +190,7 @@ def _stages() -> dict[str, tuple[Any, str]]:
         "controller: settle": (PortfolioTrader, "_settle"),
         "controller: decide": (PortfolioTrader, "_decide"),
         "controller: send": (PortfolioTrader, "send_committed"),
-        "ledger: commit the decision": (InMemoryLedger, "commit_decision"),
+        "ledger: commit the decision": (InMemoryLedger, "commit"),
     }
 
 

@@ -183,7 +183,7 @@ class Trial:
         watch(controller._forecaster, "forecast", ask)
         watch(controller._ledger, "load", load)
         watch(controller._ledger, "settle", settle)
-        watch(controller._ledger, "commit_decision", commit, self._note_commit)
+        watch(controller._ledger, "commit", commit, self._note_commit)
         watch(loop.history, "adjusted_returns", weights)
         watch(plan_module, "target_weights", weights)
         for name in ("check_targets", "propose_orders", "check_orders"):
@@ -196,11 +196,11 @@ class Trial:
     def _check(self, parts: Any, sessions: int) -> None:
         """Every session was decided, with a forecast for every name, and orders were filled."""
         name = parts.live.specs[0].name
-        decided = [d for d in parts.ledger.reader.decisions(name) if d.source == "model"]
+        decided = [d for d in parts.ledger.decisions(name) if d.source == "model"]
         if len(decided) != sessions or any(len(d.forecasts) != self.names or d.refusals for d in decided):
             refused = {(d.decided_at, d.refusals[:2]) for d in decided if d.refusals}
             raise AssertionError(f"{len(decided)} decisions of {sessions} sessions; refused: {refused}")
-        orders, fills = parts.ledger.reader.orders(name), parts.ledger.reader.fills(name)
+        orders, fills = parts.ledger.orders(name), parts.ledger.fills(name)
         assert fills
         self.said = (
             f"{sessions} sessions, each with a decision, {self.names} forecasts and no refusal; "

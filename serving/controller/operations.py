@@ -20,7 +20,7 @@ STUCK_SECS = 60.0
 @router.get("/api/orders/{order_id}", responses=PROBLEMS, summary="Explain an order")
 def explain_order(order_id: str, parts: WithParts) -> dict[str, Any]:
     """From the order back to its decision, rule results, forecast, feature values, model and data version."""
-    trail = TypeAdapter(OrderTrail).dump_python(parts.ledger.explain(order_id), mode="json")
+    trail = TypeAdapter(OrderTrail).dump_python(parts.ledger.trail(order_id), mode="json")
     return dict(trail)
 
 
@@ -39,7 +39,7 @@ def ready(parts: WithParts) -> dict[str, str]:
     `home` says whose controller this is: whoever starts one must not take another's for it.
     """
     for spec in parts.trader.specs:
-        parts.ledger.load(spec)
+        parts.ledger.record(spec.name)
     if differences := parts.trader.disagreements():
         raise Unavailable(
             f"ledger and broker disagree: {'; '.join(differences)}.",

@@ -28,13 +28,13 @@ def update_portfolio(
 @router.get("/api/portfolios", summary="All portfolios")
 def portfolios(parts: WithParts) -> list[PortfolioOut]:
     """State, NAV, positions of every portfolio this process trades."""
-    return [_show(parts.ledger.load(spec)) for spec in parts.trader.specs]
+    return [_show(parts.ledger.record(spec.name)) for spec in parts.trader.specs]
 
 
 @router.get("/api/portfolios/{name}", responses=PROBLEMS, summary="One portfolio")
 def portfolio(name: str, parts: WithParts) -> PortfolioOut:
     """State, NAV, positions."""
-    return _show(parts.ledger.load(parts.trader.portfolio(name).spec))
+    return _show(parts.ledger.record(parts.trader.portfolio(name).spec.name))
 
 
 @router.post("/api/portfolios/{name}/halt", responses=PROBLEMS, summary="Send nothing any more")
@@ -57,10 +57,10 @@ def resume(name: str, why: StateIn, parts: WithParts) -> PortfolioOut:
 
 def _set_state(parts: Parts, name: str, state: TradingState, reason: str) -> PortfolioOut:
     spec = parts.trader.portfolio(name).spec
-    parts.ledger.load(spec)
+    parts.ledger.record(spec.name)
     parts.ledger.set_state(spec.name, state, reason, dt.datetime.now(dt.UTC))
     parts.engine.wake()
-    return _show(parts.ledger.load(spec))
+    return _show(parts.ledger.record(spec.name))
 
 
 def _show(record: PortfolioRecord) -> PortfolioOut:

@@ -203,7 +203,9 @@ def controller_parts(settings: Settings) -> ControllerParts:
                 lateness=lateness(clock),
             )
         )
-    trader = Trader(store=store, desks=desks, ledger=books, tell=lambda alert: tells.notify(alert.title, alert.body))
+    trader = Trader(
+        store=store, desks=desks, ledger=books, clock=clock, tell=lambda alert: tells.notify(alert.title, alert.body)
+    )
     door = Door(check=door_checks(SystemClock()), journal=journal, store=store, clock=clock)
     registry = model_registry(settings)
     return ControllerParts(

@@ -12,6 +12,8 @@
     ├── NotFound                the named thing does not exist              404 / exit 3
     ├── Conflict                true, but not now                           409 / exit 4
     │   ├── NotReconciled       ledger and broker disagree; no order is sent
+    │   ├── StaleRevision       the books moved on since they were read
+    │   ├── Fenced              another trader holds the lease
     │   └── Halted              the portfolio is HALTED
     ├── DataUnfit               data exists but must not be traded on       422 / exit 5
     │   ├── StaleFeatures       older than the staleness guard allows
@@ -92,6 +94,14 @@ class NotReconciled(Conflict):
     pass
 
 
+class StaleRevision(Conflict):
+    pass
+
+
+class Fenced(Conflict):
+    pass
+
+
 class Halted(Conflict):
     pass
 
@@ -130,3 +140,12 @@ class BrokerUnavailable(Unavailable):
 
 class EventBusUnavailable(Unavailable):
     pass
+
+
+def by_code(code: str) -> type[AlphamillError]:
+    """The class whose `code` this is, as a refusal in the ledger names it; the root for one that is none."""
+    return next((kind for kind in _all(AlphamillError) if kind("").code == code), AlphamillError)
+
+
+def _all(kind: type[AlphamillError]) -> list[type[AlphamillError]]:
+    return [kind, *(found for child in kind.__subclasses__() for found in _all(child))]

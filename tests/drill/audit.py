@@ -21,7 +21,7 @@ TOLERANCE = Fraction(1, 10_000)
 
 
 class LedgerPages(Protocol):
-    """What a ledger tells beyond its port: `LedgerReader` and `InMemoryLedger` do."""
+    """What a ledger tells beyond its port: `SqlLedgerView` and `InMemoryLedger` do."""
 
     def decisions(self, portfolio: str) -> list[Decision]: ...
     def orders(self, portfolio: str) -> list[Order]: ...

@@ -136,7 +136,7 @@ class Drill:
         evidence = Evidence(
             spec=spec,
             pages=self._storage.pages(),
-            record=self._storage.ledger().load(spec),
+            record=self._storage.ledger().record(spec.name),
             broker=broker,
             broker_cash_usd=cash(spec.name) if cash else None,
             sent=self.witness.sent,
@@ -192,7 +192,7 @@ class Drill:
             store=store,
             clock=clock,
         )
-        self.live = Live(door, Trader(store=store, desks=[desk], ledger=ledger), ledger)
+        self.live = Live(door, Trader(store=store, desks=[desk], ledger=ledger, clock=clock), ledger)
 
     def _open_broker(self) -> Any:
         return self.witness.at_broker(self._storage.broker(self.plan))

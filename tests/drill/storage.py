@@ -48,7 +48,7 @@ class FileStorage:
         if self._ledger is None:
             self.ledger()
         assert self._ledger is not None
-        return self._ledger.reader
+        return self._ledger
 
     def broker(self, plan: FaultPlan) -> Any:
         if not self._books or self._reopen:
@@ -62,7 +62,7 @@ class FileStorage:
         from alphamill.adapters.sql.tables import metadata
 
         if self._ledger is not None:
-            with self._ledger.reader._database.write() as connection:
+            with self._ledger._database.write() as connection:
                 for table in reversed(metadata.sorted_tables):
                     connection.execute(table.delete())
         for books in self._books:

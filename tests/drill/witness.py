@@ -54,6 +54,6 @@ class _Committing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    def commit_decision(self, decision: Decision) -> None:
-        self._ledger.commit_decision(decision)
+    def commit(self, decision: Decision, *, token: int | None = None) -> None:
+        self._ledger.commit(decision, token=token)
         self._committed.update(order.id for order in decision.orders)

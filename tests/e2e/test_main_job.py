@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alphamill.adapters.sql import LedgerReader
+from alphamill.adapters.sql import SqlLedgerView
 from alphamill.cli.__main__ import app
 from alphamill.features import MODEL_FEATURES
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
 @pytest.fixture
 def ledger(demo):
-    reader = LedgerReader(f"sqlite:///{demo.home}/ledger.db")
+    reader = SqlLedgerView(f"sqlite:///{demo.home}/ledger.db")
     yield reader
     reader.close()
 

@@ -21,7 +21,7 @@ from drill.audit import Evidence, difference, violations
 from typer.testing import CliRunner
 
 from alphamill import environment
-from alphamill.adapters.sql import LedgerReader, SqlLedger
+from alphamill.adapters.sql import SqlLedger, SqlLedgerView
 from alphamill.bootstrap import bar_store, paper_broker
 from alphamill.cli.__main__ import app
 from alphamill.domain.models import Deployment
@@ -182,7 +182,7 @@ class Desk:
             return False
 
     def decided(self) -> dt.datetime:
-        reader = LedgerReader(f"sqlite:///{self.home}/ledger.db")
+        reader = SqlLedgerView(f"sqlite:///{self.home}/ledger.db")
         try:
             return reader.portfolios()[0].last_decision_at or dt.datetime.min.replace(tzinfo=dt.UTC)
         finally:
@@ -197,19 +197,19 @@ class Desk:
         _wait_until(lambda: all(o.status != "pending" for o in self.reader().orders("kill")), "the last orders")
         self.kill()
 
-    def reader(self) -> LedgerReader:
-        return LedgerReader(f"sqlite:///{self.home}/ledger.db")
+    def reader(self) -> SqlLedgerView:
+        return SqlLedgerView(f"sqlite:///{self.home}/ledger.db")
 
     def violations(self) -> list[str]:
         broker = paper_broker(self.settings, self.spec)
         ledger = SqlLedger(self.settings.ledger_url)
         evidence = Evidence(
             spec=self.spec,
-            pages=ledger.reader,
-            record=ledger.load(self.spec),
+            pages=ledger,
+            record=ledger.record(self.spec.name),
             broker=broker,
             broker_cash_usd=broker.cash_usd(self.spec.name),
-            sent=[order for d in ledger.reader.decisions("kill") for order in d.orders if broker.order(order.id)],
+            sent=[order for d in ledger.decisions("kill") for order in d.orders if broker.order(order.id)],
             bars=bar_store(self.settings).read(),
             closes=[session["ts"][0] for session in self.ahead],
         )

@@ -11,20 +11,22 @@ from sqlalchemy import text
 from alphamill.adapters.sql import SqlLedger
 from alphamill.adapters.sql.engine import Database
 from alphamill.domain.orders import OrderStatus
-from alphamill.testing.decisions import sample_decision, sample_settlement, sample_spec
+from alphamill.testing.decisions import commit, sample_decision, sample_settlement
 
 # Says what it is about to do and what is done, so that the test knows what it was promised.
 WRITER = """
+import datetime as dt
 import sys
 from alphamill.adapters.sql import SqlLedger
-from alphamill.testing.decisions import sample_decision, sample_settlement, sample_spec
+from alphamill.testing.decisions import commit, sample_decision, sample_settlement, sample_spec, settle
+
 ledger = SqlLedger(sys.argv[1])
-ledger.load(sample_spec())
+ledger.register(sample_spec(), dt.datetime(2012, 1, 2, 12, tzinfo=dt.UTC))
 for number in range(10_000):
     decision = sample_decision(number)
-    ledger.commit_decision(decision)
+    commit(ledger, decision)
     print("committed", number, flush=True)
-    ledger.settle(sample_settlement(decision))
+    settle(ledger, sample_settlement(decision))
     print("settled", number, flush=True)
 """
 
@@ -38,7 +40,7 @@ def test_killed_writer_leaves_whole_decisions_and_keeps_its_promises(tmp_path: P
         assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
         assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
     ledger = SqlLedger(url)
-    reader = ledger.reader
+    reader = ledger
     found = reader.decisions("demo")
     assert found == [sample_decision(number) for number in range(len(found))]
     settled = reader.nav_points("demo")
@@ -47,14 +49,14 @@ def test_killed_writer_leaves_whole_decisions_and_keeps_its_promises(tmp_path: P
     assert len(found) >= promised["committed"]
     assert len(settled) >= promised["settled"]
     for number, decision in enumerate(found):
-        trail = ledger.explain(decision.orders[0].id)
+        trail = ledger.trail(decision.orders[0].id)
         whole = OrderStatus.FILLED if number < len(settled) else OrderStatus.PENDING
         assert (trail.order.status, len(trail.fills)) == (whole, int(number < len(settled)))
-    record = ledger.load(sample_spec())
+    record = ledger.record("demo")
     assert record.last_decision_at == found[-1].decided_at
     if settled:
         assert record.cash_usd == settled[-1].cash_usd
-    ledger.commit_decision(sample_decision(len(found)))
+    commit(ledger, sample_decision(len(found)))
     ledger.close()
 
 

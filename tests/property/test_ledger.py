@@ -1,5 +1,6 @@
 """Whatever is written in whatever order, the SQL ledger holds what the fake holds."""
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,11 @@ from alphamill.adapters.sql import SqlLedger
 from alphamill.domain.decisions import TradingState
 from alphamill.errors import AlphamillError
 from alphamill.ports import Ledger
+from alphamill.testing.decisions import commit as _commit
 from alphamill.testing.decisions import sample_decision, sample_settlement, sample_spec
+from alphamill.testing.decisions import settle as _settle
+
+NOON = dt.datetime(2012, 1, 2, 12, tzinfo=dt.UTC)
 
 SPECS = [sample_spec("demo"), sample_spec("other")]
 Step = Callable[[Ledger], object]
@@ -23,14 +28,14 @@ numbers, names, flags = st.integers(0, 4), st.sampled_from(["demo", "other", "un
 
 def commit(number: int, name: str, changed: bool) -> Step:
     decision = sample_decision(number, portfolio=name, symbols=("AAPL", "IBM"))
-    return lambda ledger: ledger.commit_decision(replace(decision, source="manual") if changed else decision)
+    return lambda ledger: _commit(ledger, replace(decision, source="manual") if changed else decision)
 
 
 def settle(number: int, name: str, filled: bool, with_nav: bool, cents: int) -> Step:
     decision = sample_decision(number, portfolio=name, symbols=("AAPL", "IBM"))
     settlement = sample_settlement(decision, filled=filled)
     settlement = replace(settlement, cash_usd=Decimal(cents).scaleb(-2), nav=settlement.nav if with_nav else None)
-    return lambda ledger: ledger.settle(settlement)
+    return lambda ledger: _settle(ledger, settlement)
 
 
 def set_state(number: int, name: str, state: TradingState, reason: str) -> Step:
@@ -53,18 +58,18 @@ steps = st.lists(
 def test_sql_and_fake_answer_and_record_the_same(sequence: list[Step]) -> None:
     fake, real = InMemoryLedger(), SqlLedger("sqlite://")
     for spec in SPECS:
-        assert fake.load(spec) == real.load(spec)
+        assert fake.register(spec, NOON) == real.register(spec, NOON)
     for step in sequence:
         assert outcome(step, fake) == outcome(step, real)
-        assert [fake.load(spec) for spec in SPECS] == [real.load(spec) for spec in SPECS]
+        assert [fake.register(spec, NOON) for spec in SPECS] == [real.register(spec, NOON) for spec in SPECS]
     for name in ("demo", "other"):
-        reader = real.reader
+        reader = real
         assert fake.decisions(name) == reader.decisions(name)
         assert fake.orders(name) == reader.orders(name)
         assert fake.fills(name) == reader.fills(name)
         assert sorted(fake.nav_points(name), key=lambda p: p.at) == reader.nav_points(name)
-        assert fake.state_history(name) == [(c.at, c.state, c.reason) for c in reader.state_history(name)]
-        assert [fake.explain(o.id) for o in fake.orders(name)] == [real.explain(o.id) for o in reader.orders(name)]
+        assert fake.changes(name) == reader.changes(name)
+        assert [fake.trail(o.id) for o in fake.orders(name)] == [real.trail(o.id) for o in reader.orders(name)]
     real.close()
 
 

@@ -14,6 +14,7 @@ from alphamill.domain.portfolios import BrokerRef, PortfolioSpec, RiskLimits, Si
 from alphamill.execution import Account, collect, propose_orders, reconcile, send_orders
 from alphamill.risk import RiskContext, check_orders, default_rules
 from alphamill.testing.broker import Answer, FakeBroker
+from alphamill.testing.decisions import sample_spec
 from alphamill.testing.orders import close_of, fill_of, market_order, session_bars
 
 D = Decimal
@@ -185,7 +186,19 @@ def settled(record: PortfolioRecord, orders, fills) -> PortfolioRecord:
 
 def empty_record() -> PortfolioRecord:
     return PortfolioRecord(
-        "demo", TradingState.ACTIVE, "", D(10**7), {}, (), D(10**7), D(10**7), close_of(0), None, None, "1"
+        "demo",
+        TradingState.ACTIVE,
+        "",
+        D(10**7),
+        {},
+        (),
+        D(10**7),
+        D(10**7),
+        close_of(0),
+        None,
+        None,
+        "1",
+        sample_spec(),
     )
 
 

@@ -14,6 +14,7 @@ from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Fill
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.execution import Account, collect, reconcile, send_orders
+from alphamill.testing.decisions import sample_spec
 from alphamill.testing.orders import close_of, market_order, session_bars
 
 D = Decimal
@@ -57,7 +58,7 @@ class Trading:
         self.step, self.cap_pct = ref.share_step, ref.max_participation_pct
         self.broker = PaperBroker(ref, initial_cash={"demo": CASH})
         self.record = PortfolioRecord(
-            "demo", TradingState.ACTIVE, "", CASH, {}, (), CASH, CASH, close_of(0), None, None, "1"
+            "demo", TradingState.ACTIVE, "", CASH, {}, (), CASH, CASH, close_of(0), None, None, "1", sample_spec()
         )
         self.closes = dict.fromkeys(SYMBOLS, D(100))
 

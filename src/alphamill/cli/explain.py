@@ -26,7 +26,7 @@ def explain(
     from alphamill.cli.console import out
     from alphamill.settings import load_settings
 
-    out().print(trail_tree(SqlLedger(load_settings().ledger_url).explain(order_id)))
+    out().print(trail_tree(SqlLedger(load_settings().ledger_url).trail(order_id)))
 
 
 def trail_tree(trail: "OrderTrail") -> "Tree":

@@ -85,7 +85,7 @@ def _stages(runtime: Runtime, progress: Path, *, feed: str, sessions: int, trial
     parity = check_parity(settings, spec, model_dir)
     report = write_report(settings, trained["run_id"], parity=parity)
     report_progress("report", 1, 1, _parity_sentence(parity))
-    return DemoResult(trained, books.load(spec), books.reader.orders(spec.name), parity, report, url)
+    return DemoResult(trained, books.record(spec.name), books.orders(spec.name), parity, report, url)
 
 
 def _parity_sentence(parity: Parity) -> str:

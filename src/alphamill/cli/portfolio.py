@@ -34,7 +34,7 @@ def status(portfolio: Name = None) -> None:
 
     settings = load_settings()
     spec = find_portfolio(settings, portfolio)
-    out().print(record_table(_existing(settings.ledger_url, spec.name).load(spec), spec))
+    out().print(record_table(_existing(settings.ledger_url, spec.name).record(spec.name), spec))
 
 
 @app.command()
@@ -48,7 +48,7 @@ def orders(
 
     settings = load_settings()
     name = find_portfolio(settings, portfolio).name
-    console, found = out(), _existing(settings.ledger_url, name).reader.orders(name)[-last:]
+    console, found = out(), _existing(settings.ledger_url, name).orders(name)[-last:]
     console.print(orders_table(found, why=console.width >= WIDE))
 
 
@@ -78,16 +78,16 @@ def _set(state: str, portfolio: str | None, reason: str) -> None:
     settings = load_settings()
     spec = find_portfolio(settings, portfolio)
     ledger = _existing(settings.ledger_url, spec.name)
-    before = ledger.load(spec).state
+    before = ledger.record(spec.name).state
     ledger.set_state(spec.name, TradingState(state), reason, dt.datetime.now(dt.UTC))
-    out().print(f"{spec.name}: {_word(before)} -> {_word(ledger.load(spec).state)}  ({reason})")
+    out().print(f"{spec.name}: {_word(before)} -> {_word(ledger.record(spec.name).state)}  ({reason})")
 
 
 def _existing(url: str, portfolio: str) -> "SqlLedger":
     """A ledger that trades this portfolio: halting one that nobody trades would be a false comfort."""
-    from alphamill.adapters.sql import LedgerReader, SqlLedger
+    from alphamill.adapters.sql import SqlLedger, SqlLedgerView
 
-    known = [record.name for record in LedgerReader(url).portfolios()]
+    known = [record.name for record in SqlLedgerView(url).records()]
     if portfolio not in known:
         raise NotFound(
             f"the ledger {url} knows no portfolio {portfolio!r}, only {', '.join(known) or 'none'}.",

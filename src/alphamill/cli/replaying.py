@@ -13,7 +13,7 @@ import polars as pl
 
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import DataUnfit, Unavailable
-from alphamill.ports import Ledger
+from alphamill.ports import LedgerView
 from alphamill.runtimes.embedded import Child, Runtime, children, free_port
 
 SESSION_SECS: Final = 30.0
@@ -74,7 +74,7 @@ def is_ready(url: str, home: Path) -> bool:
 
 
 def replay_bars(
-    url: str, bars: pl.DataFrame, spec: PortfolioSpec, ledger: Ledger, on_session: Callable[[int, int], None]
+    url: str, bars: pl.DataFrame, spec: PortfolioSpec, ledger: LedgerView, on_session: Callable[[int, int], None]
 ) -> int:
     """Send `bars` (`RAW_BAR_SCHEMA`) session by session; each is decided before the next is sent.
 
@@ -108,10 +108,10 @@ def _post(client: httpx.Client, row: dict[str, object]) -> None:
         raise DataUnfit(f"the controller refused {row['symbol']} of {row['session']}: {answer.text}")
 
 
-def _wait_decided(spec: PortfolioSpec, ledger: Ledger, session: dt.date) -> None:
+def _wait_decided(spec: PortfolioSpec, ledger: LedgerView, session: dt.date) -> None:
     deadline = time.monotonic() + SESSION_SECS
     while True:
-        decided = ledger.load(spec).last_decision_at
+        decided = ledger.record(spec.name).last_decision_at
         if decided is not None and decided.date() >= session:
             return
         if time.monotonic() > deadline:

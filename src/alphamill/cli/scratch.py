@@ -43,7 +43,7 @@ def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[Po
                 books,
                 lambda done, total: report_progress("trade", done, total, f"session {done} of {total}"),
             )
-        return books.load(spec), home
+        return books.record(spec.name), home
 
 
 def _alone(settings: Settings, home: Path) -> Settings:

@@ -55,7 +55,9 @@ class Refusal:
 class Decision:
     """One decision of one portfolio at the close of one session.
 
-    `source` is "model" or "manual". `weights_before` and `target_weights` are fractions of NAV;
+    `source` is "model", "manual" or "opening"; `target_id` names the target that a manual one answers. `revision` is
+    that of the books it was computed from, and is not compared: the same decision may be computed again.
+    `weights_before` and `target_weights` are fractions of NAV;
     `target_weights` stand as they left the risk rules.
     """
 
@@ -77,3 +79,5 @@ class Decision:
     rules: tuple[RuleResult, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     orders: tuple[Order, ...] = ()
+    target_id: str = ""
+    revision: int = field(default=0, compare=False)

@@ -16,3 +16,15 @@ class BarsAppended(BaseModel):
     close: dt.datetime
     symbols: tuple[str, ...]
     version: int
+
+
+#: A target, a state or a spec is in the ledger.
+PORTFOLIO_CHANGED = "alphamill.portfolio.changed"
+
+
+class PortfolioChanged(BaseModel):
+    """Something about a portfolio was written that its trader should look at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    portfolio: str

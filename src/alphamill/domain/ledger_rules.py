@@ -4,12 +4,13 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from alphamill.domain.decimal_column import DecimalColumn
 from alphamill.domain.decisions import Decision
-from alphamill.domain.ledger import Settlement
+from alphamill.domain.ledger import Settlement, Target
 from alphamill.domain.orders import Order, OrderStatus, Position
-from alphamill.errors import InvalidInput
+from alphamill.errors import Fenced, InvalidInput, StaleRevision
 
 
 def check_decision(decision: Decision) -> None:
@@ -61,6 +62,9 @@ def check_settlement(settlement: Settlement, checked: Mapping[str, Position] | N
         numbers = (position.quantity, position.average_price, *best)
         if not all(map(_is_money, numbers)):
             _require_money(f"positions.{position.symbol}", numbers)
+    for entry in settlement.entries:
+        require_zone(f"entries.{entry.id}.at", entry.at)
+        _require_money(f"entries.{entry.id}", (entry.quantity, entry.amount_usd))
     if len({p.symbol for p in settlement.positions}) != len(settlement.positions):
         raise InvalidInput("one symbol is held twice.", field="positions", remedy="Add up positions per symbol.")
     if settlement.nav is not None:
@@ -103,3 +107,43 @@ def _require_money(field: str, values: Iterable[Decimal]) -> None:
     for value in values:
         if not _is_money(value):
             raise InvalidInput(f"{field} holds {value!r}.", field=field, remedy="Money and quantities are Decimal.")
+
+
+def check_target(target: Target) -> None:
+    """`InvalidInput` for a weight that is not finite, or a naive datetime."""
+    require_zone("at", target.at)
+    _require_finite("weights", dict(target.weights))
+
+
+def require_revision(portfolio: str, named: int, found: int) -> None:
+    """`StaleRevision` unless a write names the revision that the books have."""
+    if named != found:
+        raise StaleRevision(
+            f"the books of {portfolio} are at revision {found}, the write was computed from {named}.",
+            field="revision",
+            remedy="Read the record again and decide anew: somebody wrote in between.",
+        )
+
+
+def require_token(token: int | None, granted: int | None) -> None:
+    """`Fenced` when another holder was granted the lease, or when one is in use and the writer has none."""
+    if granted is None or token == granted:
+        return
+    said = "no lease" if token is None else f"token {token}"
+    raise Fenced(
+        f"the write comes with {said}, the newest grant of the lease has token {granted}.",
+        field="token",
+        remedy="Another trader acts: stand by, and acquire the lease before writing.",
+    )
+
+
+def spec_difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """By dotted field, what two documents of a spec say differently; None where one does not have it."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found |= spec_difference(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found[f"{prefix}{name}"] = (before, after)
+    return found

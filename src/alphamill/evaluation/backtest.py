@@ -14,7 +14,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.domain.session_bars import sessions_of
 from alphamill.errors import DataUnfit
 from alphamill.features.history import BarHistory
-from alphamill.ports import BarListener, Broker, Clock, FeatureStore, Forecaster, Ledger, Notifier
+from alphamill.ports import BarListener, Books, Broker, Clock, FeatureStore, Forecaster, Notifier
 from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
 from alphamill.trading.market import market_at
@@ -32,7 +32,7 @@ class BacktestParts:
     features: FeatureStore
     forecaster: Forecaster
     broker: Broker
-    ledger: Ledger
+    ledger: Books
     nav_points: Callable[[str], Sequence[NavPoint]]
     clock: Clock
     notifier: Notifier

@@ -45,7 +45,18 @@ class Account:
         previous_close: float | Decimal,
         share_step: Decimal = Decimal(1),
     ) -> "Account":
-        """The book after a split, a dividend or both, as of the open of the ex-date.
+        """The book after a split, a dividend or both; see `acted`."""
+        return self.acted(symbol, price_factor, split_factor, previous_close, share_step)[0]
+
+    def acted(
+        self,
+        symbol: str,
+        price_factor: float | Decimal,
+        split_factor: float | Decimal,
+        previous_close: float | Decimal,
+        share_step: Decimal = Decimal(1),
+    ) -> "tuple[Account, Decimal, Decimal]":
+        """The book after a split, a dividend or both, as of the open of the ex-date; its dividend, its cash in lieu.
 
         Parameters
         ----------
@@ -67,7 +78,7 @@ class Account:
         """
         position = self.positions.get(symbol)
         if position is None:
-            return self
+            return self, Decimal(0), Decimal(0)
         close = to_decimal(previous_close)
         dividend = dividend_cash(position, dividend_factor(symbol, price_factor, split_factor), close)
         ratio = share_ratio(split_factor)
@@ -78,7 +89,7 @@ class Account:
             position = replace(position, extreme_price=extreme)
         if ratio != 1:
             position, in_lieu = split_position(position, ratio, close, share_step)
-        return self._replace(position, self.cash_usd + dividend + in_lieu)
+        return self._replace(position, self.cash_usd + dividend + in_lieu), dividend, in_lieu
 
     def settle_in_cash(self, symbol: str, cash_per_share_usd: Decimal) -> "Account":
         """The book after a symbol stopped trading: its position is gone for cash, without commission; a short pays.

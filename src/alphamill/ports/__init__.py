@@ -11,26 +11,34 @@ from alphamill.ports.events import EventBus
 from alphamill.ports.features import FeatureStore
 from alphamill.ports.feeds import MarketFeed
 from alphamill.ports.forecaster import Forecaster
-from alphamill.ports.ledger import Ledger
+from alphamill.ports.lease import Grant, Lease
+from alphamill.ports.ledger import Books, Ledger, LedgerHistory, LedgerView
 from alphamill.ports.models import ModelRegistry, ModelServer
 from alphamill.ports.notifier import Notifier
 from alphamill.ports.portfolios import PortfolioSource
+from alphamill.ports.status import StatusBoard
 from alphamill.ports.tracking import Tracking
 
 __all__ = [
     "BarJournal",
     "BarListener",
     "BarStore",
+    "Books",
     "Broker",
     "Clock",
     "EventBus",
     "FeatureStore",
     "Forecaster",
+    "Grant",
+    "Lease",
     "Ledger",
+    "LedgerHistory",
+    "LedgerView",
     "MarketFeed",
     "ModelRegistry",
     "ModelServer",
     "Notifier",
     "PortfolioSource",
+    "StatusBoard",
     "Tracking",
 ]

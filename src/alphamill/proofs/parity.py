@@ -23,7 +23,7 @@ def check_parity(settings: Settings, spec: PortfolioSpec, model_dir: Path) -> Pa
     DataUnfit
         Live has not traded yet.
     """
-    reader = SqlLedger(settings.ledger_url).reader
+    reader = SqlLedger(settings.ledger_url)
     orders, fills, points = reader.orders(spec.name), reader.fills(spec.name), reader.nav_points(spec.name)
     live = Traded(tuple(orders), tuple(fills), tuple(points))
     if len(live.nav_points) < 2:

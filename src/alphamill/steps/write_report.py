@@ -67,7 +67,7 @@ def _validated(settings: Settings, spec: PortfolioSpec) -> ValidationResult:
 
 
 def _trading(settings: Settings, spec: PortfolioSpec, parity: Parity | None) -> TradingSection | None:
-    reader = ledger(settings).reader
+    reader = ledger(settings)
     nav = reader.nav(spec.name)
     if nav.height < 2:
         return None

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 from alphamill.domain.decisions import Decision, Refusal, RuleResult, Signal, TradingState, Verdict
@@ -10,6 +11,7 @@ from alphamill.domain.forecasts import Forecast
 from alphamill.domain.ledger import NavPoint, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus, Position, Side, order_id
 from alphamill.domain.portfolios import PortfolioSpec, Universe
+from alphamill.ports import Books
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
@@ -87,3 +89,13 @@ def _order(rng: random.Random, portfolio: str, at: dt.datetime, symbol: str) -> 
 def _digits(rng: random.Random, scale: int) -> Decimal:
     """A positive amount near `scale` with up to eight decimals, trailing zeros included."""
     return Decimal(rng.randrange(1, scale * 10**8)).scaleb(-8)
+
+
+def commit(ledger: Books, decision: Decision) -> None:
+    """Commit a made-up decision on the revision that the books have."""
+    ledger.commit(replace(decision, revision=ledger.record(decision.portfolio).revision))
+
+
+def settle(ledger: Books, settlement: Settlement) -> None:
+    """Settle on the revision that the books have."""
+    ledger.settle(replace(settlement, revision=ledger.record(settlement.portfolio).revision))

@@ -231,7 +231,7 @@ class _Broker(FaultyPort):
 
 def faulty_ledger(ledger: Port, plan: FaultPlan) -> Port:
     """A `Ledger` that fails by `plan`: before and after each commit, and when it is read."""
-    faults = {"commit_decision": WRITES, "settle": WRITES, "set_state": WRITES, "load": READS, "explain": READS}
+    faults = {"commit": WRITES, "settle": WRITES, "set_state": WRITES, "record": READS, "trail": READS}
     return cast(Port, FaultyPort(ledger, plan, "ledger", faults=faults, unavailable=StoreUnavailable))
 
 

@@ -169,7 +169,7 @@ def play(script: Script) -> Played:
         orders=tuple(orders),
         decisions=tuple(decisions),
         nav_points=tuple(parts.nav_points(spec.name)),
-        record=parts.ledger.load(spec),
+        record=parts.ledger.record(spec.name),
     )
 
 

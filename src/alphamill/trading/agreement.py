@@ -9,7 +9,7 @@ from alphamill.domain.ledger import PortfolioRecord
 from alphamill.errors import NotReconciled, Unavailable
 from alphamill.execution import Account, reconcile
 from alphamill.monitoring.alerts import Alert, reconciliation_differs
-from alphamill.ports import Broker, Ledger
+from alphamill.ports import Broker, LedgerView
 from alphamill.trading.books import collected
 
 
@@ -23,7 +23,7 @@ class Agreement:
     """
 
     def __init__(
-        self, broker: Broker, ledger: Ledger, share_step: Decimal, tell: Callable[[Alert | None], None]
+        self, broker: Broker, ledger: LedgerView, share_step: Decimal, tell: Callable[[Alert | None], None]
     ) -> None:
         self._broker, self._ledger, self._share_step, self._tell = broker, ledger, share_step, tell
         self.differences: list[str] = []

@@ -1,15 +1,16 @@
 """What a portfolio's record says about its cash, positions and open orders. Asks the broker, changes nothing."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import reduce
 from typing import Final
 
 from alphamill.domain.decisions import TradingState
-from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import Fill, Order, OrderStatus
+from alphamill.domain.ledger import CashEntry, CashKind, PortfolioRecord
+from alphamill.domain.orders import Fill, Order, OrderStatus, Position
 from alphamill.execution import Account, collect, in_new_shares, reconcile, split_by_session
-from alphamill.ports import Broker, Ledger
+from alphamill.ports import Broker, LedgerView
 from alphamill.trading.market import Action
 
 #: Sent or to be sent, and nobody knows yet whether the broker has it.
@@ -30,8 +31,34 @@ def after_actions(
     return reduce(Account.apply, fills, account)
 
 
+def entries_of(
+    portfolio: str, at: datetime, account: Account, actions: Sequence[Action], share_step: Decimal
+) -> list[CashEntry]:
+    """The cash that `after_actions` brings to `account`, each amount under its own name."""
+    entries = []
+    for a in actions:
+        held = account.positions.get(a.symbol)
+        account, dividend, in_lieu = account.acted(
+            a.symbol, a.price_factor, a.split_factor, a.previous_close, share_step
+        )
+        for kind, amount in ((CashKind.DIVIDEND, dividend), (CashKind.CASH_IN_LIEU, in_lieu)):
+            if held is not None and amount:
+                told = f"{held.quantity:f} shares, price factor {a.price_factor:g}, close before {a.previous_close:f}"
+                entries.append(CashEntry.of(portfolio, a.symbol, kind, at, held.quantity, amount, told))
+    return entries
+
+
+def payouts_of(portfolio: str, at: datetime, paid: Sequence[tuple[Position, Decimal]]) -> list[CashEntry]:
+    """What delisted positions were paid out with."""
+    return [
+        CashEntry.of(portfolio, p.symbol, CashKind.DELISTING, at, p.quantity, cash, f"{p.quantity:f} shares paid out")
+        for p, cash in paid
+        if cash
+    ]
+
+
 def collected(
-    record: PortfolioRecord, broker: Broker, ledger: Ledger, actions: Sequence[Action], share_step: Decimal
+    record: PortfolioRecord, broker: Broker, ledger: LedgerView, actions: Sequence[Action], share_step: Decimal
 ) -> tuple[list[Order], list[Fill], list[Fill]]:
     """What the broker did since the ledger last asked, counted in the shares that `actions` left.
 
@@ -66,9 +93,9 @@ def unclear(record: PortfolioRecord, broker: Broker, replaced: Collection[str]) 
     return [in_doubt(doubtful)] if doubtful else reconcile(record, broker)
 
 
-def known_fills(record: PortfolioRecord, ledger: Ledger) -> set[str]:
+def known_fills(record: PortfolioRecord, ledger: LedgerView) -> set[str]:
     """Ids of the fills that the ledger has of open orders; a broker may tell them again."""
-    return {fill.id for order in record.open_orders if order.filled_quantity for fill in ledger.explain(order.id).fills}
+    return {fill.id for order in record.open_orders if order.filled_quantity for fill in ledger.trail(order.id).fills}
 
 
 def forbids(record: PortfolioRecord, order: Order) -> bool:

@@ -18,6 +18,7 @@ def decision_of(
     inputs: DecisionInputs | None = None,
     plan: Plan = EMPTY,
     refusals: tuple[Refusal, ...] = (),
+    target_id: str = "",
 ) -> Decision:
     """The decision of one portfolio at `market.ts`; the same moment and source always give the same id."""
     signature = inputs.signature if inputs else None
@@ -41,4 +42,6 @@ def decision_of(
         rules=plan.rules,
         refusals=refusals,
         orders=plan.orders,
+        target_id=target_id,
+        revision=record.revision,
     )

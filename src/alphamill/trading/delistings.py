@@ -37,18 +37,20 @@ class Delistings:
             if symbol in gone
         )
 
-    def settle(self, account: Account, history: BarHistory, ts: dt.datetime) -> tuple[Account, list[Position]]:
-        """The book after cash for what is held of symbols that are gone, and the positions that were paid out.
+    def settle(
+        self, account: Account, history: BarHistory, ts: dt.datetime
+    ) -> tuple[Account, list[tuple[Position, Decimal]]]:
+        """The book after cash for what is held of symbols that are gone, and what was paid for which positions.
 
         Without declared cash, a share pays its last raw close before the session closed at `ts`, which is the one the
         broker knows as well.
         """
-        paid = [account.positions[symbol] for symbol in sorted(self.gone(ts) & account.positions.keys())]
-        for position in paid:
-            cash = self._terms[position.symbol].cash_per_share_usd
-            account = account.settle_in_cash(
-                position.symbol, _close_before(history, position.symbol, ts) if cash is None else cash
-            )
+        paid = []
+        for symbol in sorted(self.gone(ts) & account.positions.keys()):
+            position, before = account.positions[symbol], account.cash_usd
+            cash = self._terms[symbol].cash_per_share_usd
+            account = account.settle_in_cash(symbol, _close_before(history, symbol, ts) if cash is None else cash)
+            paid.append((position, account.cash_usd - before))
         return account, paid
 
 

@@ -49,7 +49,7 @@ class Follower:
         """For how long a session that was read has been waiting to be processed; 0 if none is."""
         return 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
 
-    def open(self, store: BarStore, version: int) -> None:
+    def open(self, store: BarStore, version: int, now: dt.datetime) -> None:
         """Recover: history up to what was settled, then what was committed and not sent.
 
         Nothing is sent for a portfolio whose ledger and broker disagree.
@@ -59,7 +59,7 @@ class Follower:
         NotFound
             The table has no bars of this desk's symbols.
         """
-        settled = [trader.recall() for trader in self.desk.traders]
+        settled = [trader.recall(now) for trader in self.desk.traders]
         bars = store.read(symbols=sorted(self.desk.symbols), version=version) if version >= 0 else empty_bars()
         if bars.is_empty():
             what = f"the bars table is empty for calendar {self.desk.calendar}."

@@ -44,6 +44,12 @@ class Market:
     missing: frozenset[str] = frozenset()
     missed: tuple[dt.date, ...] = ()
 
+    @property
+    def bars_version(self) -> int:
+        """Number of the version of the bars table; -1 where `data_version` names none."""
+        number = self.data_version.partition("@")[2]
+        return int(number) if number.isdecimal() else -1
+
     def weights(self, positions: Mapping[str, Position], nav_usd: Decimal) -> dict[str, float]:
         """Value of each position over NAV, as fractions, 0.0 without NAV; symbols without a position are absent."""
         held = {s: p.quantity * self.prices[s] for s, p in positions.items() if p.quantity}

@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alphamill.domain.decisions import Decision, Refusal, TradingState
-from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
+from alphamill.domain.ledger import CashEntry, NavPoint, PortfolioRecord, Settlement, Target
 from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import Halted, NotReconciled, Unavailable
+from alphamill.errors import AlphamillError, Halted, NotReconciled, Unavailable
 from alphamill.execution import Account, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.features.history import BarHistory
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
-from alphamill.ports import Broker, Forecaster, Ledger, Notifier
+from alphamill.ports import Books, Broker, Forecaster, Notifier
 from alphamill.risk import Rules, default_rules, next_state
 from alphamill.trading import books
 from alphamill.trading.agreement import Agreement
@@ -47,6 +47,8 @@ class PortfolioTrader:
         Bars up to the session being decided; shared with the loop that appends to it.
     rules
         Risk rules; the default set of `spec` when None.
+    token
+        Of the lease's grant under which this process trades; it goes with every write of the books.
 
     Attributes
     ----------
@@ -61,10 +63,11 @@ class PortfolioTrader:
         features: SessionFeatures,
         forecaster: Forecaster,
         broker: Broker,
-        ledger: Ledger,
+        ledger: Books,
         history: BarHistory,
         notifier: Notifier,
         rules: Rules | None = None,
+        token: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.spec = spec
         self.symbols = spec.universe.symbols
@@ -77,36 +80,41 @@ class PortfolioTrader:
         self._notifier = notifier
         self._rules = default_rules(spec) if rules is None else rules
         self._told: set[str] = set()
+        self._token = token
         self.agreement = Agreement(broker, ledger, spec.broker.share_step, self._tell)
 
     def open(self, market: Market) -> PortfolioRecord:
         """Write the opening point of a new portfolio, so that a restart knows where trading began."""
-        record = self._ledger.load(self.spec)
+        record = self._ledger.register(self.spec, market.ts)
         if record.last_settled_at is None:
             if record.last_decision_at != market.ts:  # else the process died between these two lines
-                self._ledger.commit_decision(decision_of(self.spec, record, market, "opening"))
-            nav = NavPoint(market.ts, record.cash_usd, record.cash_usd)
-            self._ledger.settle(Settlement(self.spec.name, market.ts, (), (), record.cash_usd, (), nav))
-        return self._ledger.load(self.spec)
+                record = self._commit(decision_of(self.spec, record, market, "opening"))
+            record = self._settle_account(record, market, books.book_of(record), (), ())
+        return record
 
-    def recall(self) -> datetime | None:
-        """Learn what is held; the close of the last session settled, None while the portfolio was never opened."""
-        record = self._ledger.load(self.spec)
+    def recall(self, at: datetime) -> datetime | None:
+        """Register the portfolio as of `at` and learn what it holds.
+
+        Returns
+        -------
+        The close of the last session settled, None while the portfolio was never opened.
+        """
+        record = self._ledger.register(self.spec, at)
         universe = self.spec.universe.symbols
         self.symbols = (*universe, *sorted(set(record.positions).difference(universe)))
         return record.last_settled_at
 
     def held(self) -> frozenset[str]:
         """Symbols with a position."""
-        return frozenset(self._ledger.load(self.spec).positions)
+        return frozenset(self._record().positions)
 
     def compare(self) -> bool:
         """Whether ledger and broker agree; see `Agreement`."""
-        return self.agreement.holds(self._ledger.load(self.spec))
+        return self.agreement.holds(self._record())
 
     def decides_again(self, close: datetime) -> bool:
         """Whether the session closed at `close` was settled but not decided (the process died in between)."""
-        record = self._ledger.load(self.spec)
+        record = self._record()
         decided = record.last_decision_at
         return record.last_settled_at == close and (decided is None or decided < close)
 
@@ -115,14 +123,14 @@ class PortfolioTrader:
 
         `late` says why no order may follow from this session any more (its next open has passed).
         """
-        record = self._ledger.load(self.spec)
+        record = self._record()
         if record.last_settled_at is None or record.last_settled_at < market.ts:
             record = self._settle(record, market)
         if record.last_decision_at is not None and record.last_decision_at >= market.ts:
             return None
         record = self._cancel(record, MISSED, books.over(record, scheduled=not not_scheduled(self.spec, market)))
         decision = self._decide(record, market, late)
-        self._ledger.commit_decision(decision)
+        record = self._commit(decision)
         if decision.orders:
             self.send_committed(compared=True)
         elif record.open_orders:
@@ -131,7 +139,29 @@ class PortfolioTrader:
             self._tell(alert)
         return decision
 
-    def update_target(self, weights: Mapping[str, float], market: Market, *, late: str | None = None) -> Decision:
+    def answer(self, target: Target, market: Market, *, late: str | None = None) -> Decision:
+        """Decide a person's target; one that cannot be done becomes a decision that says why, and sends nothing.
+
+        Raises
+        ------
+        Unavailable
+            A part is down: the target stays, and is decided later.
+        """
+        try:
+            return self.update_target(target.weights, market, late=late, target_id=target.id)
+        except Unavailable:
+            raise
+        except AlphamillError as error:
+            record = self._record()
+            refusals = (Refusal("*", error.code, str(error)),)
+            at = replace(market, ts=_after(record, market))
+            decision = decision_of(self.spec, record, at, "manual", refusals=refusals, target_id=target.id)
+            self._commit(decision)
+            return decision
+
+    def update_target(
+        self, weights: Mapping[str, float], market: Market, *, late: str | None = None, target_id: str = ""
+    ) -> Decision:
         """Make `weights` the new target: a decision like any other, replacing orders that are still open.
 
         Raises
@@ -145,7 +175,7 @@ class PortfolioTrader:
         """
         require_valid_targets(self.spec, weights)
         require_tradable(weights, market.prices, self._delistings.gone(market.ts), late)
-        record = self._ledger.load(self.spec)
+        record = self._record()
         if record.state is TradingState.HALTED:
             raise Halted(f"portfolio {self.spec.name} is HALTED: {record.state_reason}.", remedy="Resume it first.")
         differences = reconcile(record, self._broker)
@@ -156,14 +186,14 @@ class PortfolioTrader:
             raise NotReconciled(
                 in_doubt(record.open_orders), remedy="Ask the broker about them; nothing new is sent meanwhile."
             )
-        at = max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1))
+        at = _after(record, market)
         context = replace(risk_context(self.spec, record, market, record.state), decided_at=at)
         targets = {symbol: weights.get(symbol, 0.0) for symbol in self.spec.universe.symbols if symbol in market.prices}
         said = dict.fromkeys(targets, "manual target")
         current = market.weights(record.positions, record.nav_usd)
         plan = plan_to_weights(context, self._rules, current, targets, {}, said, set())
-        decision = decision_of(self.spec, record, replace(market, ts=at), "manual", plan=plan)
-        self._ledger.commit_decision(decision)
+        decision = decision_of(self.spec, record, replace(market, ts=at), "manual", plan=plan, target_id=target_id)
+        self._commit(decision)
         self.send_committed(compared=True)
         return decision
 
@@ -191,7 +221,7 @@ class PortfolioTrader:
         for order in waiting:
             if time.monotonic() - looked >= LOOK_AGAIN_SECS:
                 # A slow broker leaves time for a halt; what is not sent by then, the next round cancels.
-                if self._ledger.load(self.spec).state is not record.state:
+                if self._record().state is not record.state:
                     break
                 looked = time.monotonic()
             sent += send_orders([order], self._broker, expired=expired)
@@ -200,7 +230,7 @@ class PortfolioTrader:
 
     def enforce_state(self) -> PortfolioRecord:
         """Cancel open orders the state forbids: all when HALTED, those not toward zero when REDUCING."""
-        record = self._ledger.load(self.spec)
+        record = self._record()
         forbidden = [o for o in record.open_orders if forbids(record, o)]
         return self._cancel(record, f"portfolio is {record.state}", forbidden)
 
@@ -208,32 +238,66 @@ class PortfolioTrader:
         step = self.spec.broker.share_step
         orders, early, fills = books.collected(record, self._broker, self._ledger, market.actions, step)
         account, paid = self._delistings.settle(books.book_of(record, early), self._history, market.ts)
+        entries = (
+            *books.payouts_of(record.name, market.ts, paid),
+            *books.entries_of(record.name, market.ts, account, market.actions, step),
+        )
         account = books.after_actions(account, market.actions, step, fills)
-        record = self._settle_account(record, market, account, orders, (*early, *fills))
-        for position in paid:
+        record = self._settle_account(record, market, account, orders, (*early, *fills), entries)
+        for position, _ in paid:
             self._tell(delisted(self.spec.name, position))
         return record
 
     def _settle_account(
-        self, record: PortfolioRecord, market: Market, account: Account, orders: Sequence[Order], fills: Sequence[Fill]
+        self,
+        record: PortfolioRecord,
+        market: Market,
+        account: Account,
+        orders: Sequence[Order],
+        fills: Sequence[Fill],
+        entries: Sequence[CashEntry] = (),
     ) -> PortfolioRecord:
         nav = NavPoint(market.ts, account.nav(market.prices), account.cash_usd)
         positions = tuple(account.marked(market.prices).positions.values())
         concerned = {*account.positions, *(order.symbol for order in record.open_orders)}
         awaited = tuple(sorted(market.missing & concerned))
-        self._ledger.settle(
-            Settlement(record.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav, awaited)
+        return self._write(
+            Settlement(
+                portfolio=record.name,
+                at=market.ts,
+                orders=tuple(orders),
+                fills=tuple(fills),
+                cash_usd=account.cash_usd,
+                positions=positions,
+                nav=nav,
+                awaited=awaited,
+                revision=record.revision,
+                entries=tuple(entries),
+                bars_version=market.bars_version,
+            )
         )
-        return self._ledger.load(self.spec)
+
+    def _record(self) -> PortfolioRecord:
+        return self._ledger.record(self.spec.name)
+
+    def _commit(self, decision: Decision) -> PortfolioRecord:
+        self._ledger.commit(decision, token=self._token())
+        return self._record()
+
+    def _write(self, settlement: Settlement) -> PortfolioRecord:
+        self._ledger.settle(settlement, token=self._token())
+        return self._record()
 
     def adjust(self, market: Market) -> None:
         """Take in bars that came after their session, the newest, was settled: splits, dividends and NAV."""
-        record, step = self._ledger.load(self.spec), self.spec.broker.share_step
+        record, step = self._record(), self.spec.broker.share_step
         came = set(record.awaited) - market.missing
         if came and record.last_settled_at == market.ts:
             actions = [a for a in market.actions if a.symbol in came]
-            account = books.after_actions(books.book_of(record), actions, step)
-            self._settle_account(record, market, account, books.restated(record, actions, step), ())
+            before = books.book_of(record)
+            account, restated = books.after_actions(before, actions, step), books.restated(record, actions, step)
+            entries = books.entries_of(record.name, market.ts, before, actions, step)
+            self._settle_account(record, market, account, restated, (), entries)
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)
@@ -268,7 +332,7 @@ class PortfolioTrader:
             return record
         # A person may have halted since the record was read; a rule must not soften that.
         self._ledger.set_state(self.spec.name, state, reason, market.ts, only_from=record.state)
-        after = self._ledger.load(self.spec)
+        after = self._record()
         if after.state_reason == reason:
             self._tell(state_changed(self.spec.name, record.state, state, reason))
         return after
@@ -283,8 +347,7 @@ class PortfolioTrader:
         known = [order for order in changed if order is not None]
         if not known:
             return record
-        self._record_orders(record, known)
-        return self._ledger.load(self.spec)
+        return self._record_orders(record, known)
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
         # PENDING too: the process may have died after sending and before writing that down.
@@ -298,7 +361,14 @@ class PortfolioTrader:
                 self._tell(Alert(f"{self.spec.name}: order {order.id} could not be cancelled", str(error)))
             return None
 
-    def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> None:
+    def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> PortfolioRecord:
         at = record.last_settled_at or orders[0].decided_at
-        positions = tuple(record.positions.values())
-        self._ledger.settle(Settlement(self.spec.name, at, tuple(orders), (), record.cash_usd, positions, None))
+        positions, cash = tuple(record.positions.values()), record.cash_usd
+        return self._write(
+            Settlement(self.spec.name, at, tuple(orders), (), cash, positions, None, revision=record.revision)
+        )
+
+
+def _after(record: PortfolioRecord, market: Market) -> datetime:
+    """When a decision between two closes counts as made: after every one before it."""
+    return max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1))

@@ -4,18 +4,23 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from typing import Final
 
 import polars as pl
 import structlog
 
 from alphamill.domain.decisions import Decision
 from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.status import TradingStatus
 from alphamill.errors import NotFound
 from alphamill.monitoring.alerts import Alert
-from alphamill.ports import BarStore, Ledger
+from alphamill.ports import BarStore, Books, Clock
 from alphamill.trading.desk import Desk
 from alphamill.trading.follower import Follower
 from alphamill.trading.portfolio_trader import PortfolioTrader
+
+#: A session is processed within a round or two; one that waits so long never will be without help.
+STUCK_SECS: Final = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +29,11 @@ class Trader:
     """All portfolios of one process, a desk per calendar. Its only input is a version of the bars table.
 
     Calls may come from one thread at a time.
+
+    Parameters
+    ----------
+    clock
+        Says when portfolios were registered and whether a target came too late.
     """
 
     def __init__(
@@ -31,11 +41,13 @@ class Trader:
         *,
         store: BarStore,
         desks: Sequence[Desk],
-        ledger: Ledger,
+        ledger: Books,
+        clock: Clock,
         tell: Callable[[Alert], object] = lambda alert: None,
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._clock = clock
         self._followers = tuple(Follower(desk, tell) for desk in desks)
         self._changes: tuple[tuple[int, int], pl.DataFrame] | None = None
         self.specs = tuple(trader.spec for trader in self.portfolios())
@@ -48,7 +60,15 @@ class Trader:
         """Recover every desk from the newest version and the ledger; `NotFound` without bars."""
         version = self._store.version()
         for follower in self._followers:
-            follower.open(self._store, version)
+            follower.open(self._store, version, self._now(version))
+
+    def _now(self, version: int) -> dt.datetime:
+        """The clock's time; before the first bar has told one, that of the newest bar."""
+        try:
+            return self._clock.now()
+        except NotFound:
+            newest = self._store.read(version=version)["ts"].max() if version >= 0 else None
+            return newest if isinstance(newest, dt.datetime) else dt.datetime.fromtimestamp(0, dt.UTC)
 
     def look(self) -> None:
         """Read what is new in the bars table; nothing is decided yet. Errors as `advance`."""
@@ -106,6 +126,28 @@ class Trader:
         if failed is not None:
             raise failed
 
+    def decide_targets(self) -> list[Decision]:
+        """Answer what persons want, as the ledger has it; a target that cannot be done is answered with the reason."""
+        decisions = []
+        for follower, trader in self._pairs():
+            target = self._ledger.pending_target(trader.spec.name)
+            if target is None:
+                continue
+            # For the open after the newest close, and not for one after that on which it was sent.
+            late = follower.desk.late(trader, follower.cursor) or follower.desk.late(trader, target.at)
+            decisions.append(trader.answer(target, follower.market(trader), late=late))
+        return decisions
+
+    def statuses(self, now: dt.datetime, holder: str) -> list[TradingStatus]:
+        """How every portfolio stands: whether it could trade now, and what stands in its way."""
+        found = []
+        for follower, trader in self._pairs():
+            reasons = [f"ledger and broker disagree: {difference}" for difference in trader.agreement.differences]
+            if follower.behind_secs > STUCK_SECS:
+                reasons.append(f"a closed session has been waiting for {follower.behind_secs:.0f} s")
+            found.append(TradingStatus(trader.spec.name, now, holder, tuple(reasons), follower.version))
+        return found
+
     def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
         """Set a manual target for one portfolio (the first one if None); see `PortfolioTrader.update_target`."""
         follower, trader = self._find(portfolio)
@@ -114,7 +156,7 @@ class Trader:
 
     def records(self) -> list[PortfolioRecord]:
         """Every portfolio as the ledger knows it."""
-        return [self._ledger.load(spec) for spec in self.specs]
+        return [self._ledger.record(spec.name) for spec in self.specs]
 
     def disagreements(self) -> list[str]:
         """Why ledger and broker disagree, each with its portfolio; asked again where they did."""

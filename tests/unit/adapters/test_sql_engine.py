@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from alphamill.adapters.sql import LedgerReader, SqlLedger, engine, rows
+from alphamill.adapters.sql import SqlLedger, SqlLedgerView, engine, rows
 from alphamill.adapters.sql.engine import Database, to_json
 from alphamill.adapters.sql.tables import nav_history
 from alphamill.domain.decisions import TradingState
 from alphamill.errors import InvalidConfig, InvalidInput, StoreUnavailable
-from alphamill.testing.decisions import sample_decision, sample_settlement, sample_spec
+from alphamill.testing.decisions import commit, sample_decision, sample_settlement, sample_spec, settle
 
 SPEC = sample_spec()
 NOON = dt.datetime(2012, 1, 2, 12, tzinfo=dt.UTC)
@@ -26,9 +26,9 @@ def path(tmp_path: Path) -> Path:
     """A ledger in a file, with one settled decision."""
     path = tmp_path / "ledger.db"
     ledger = SqlLedger(f"sqlite:///{path}")
-    ledger.load(SPEC)
-    ledger.commit_decision(sample_decision(1))
-    ledger.settle(sample_settlement(sample_decision(1)))
+    ledger.register(SPEC, NOON)
+    commit(ledger, sample_decision(1))
+    settle(ledger, sample_settlement(sample_decision(1)))
     ledger.close()
     return path
 
@@ -58,7 +58,7 @@ def test_locked_database_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     other.execute("BEGIN IMMEDIATE")
     with raises_unavailable("locked.*long transaction"):
         ledger.set_state("demo", TradingState.HALTED, "why", NOON)
-    assert ledger.load(SPEC).state is TradingState.ACTIVE
+    assert ledger.register(SPEC, NOON).state is TradingState.ACTIVE
     other.close()
     ledger.set_state("demo", TradingState.HALTED, "why", NOON)
     ledger.close()
@@ -66,16 +66,16 @@ def test_locked_database_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
     ledger = SqlLedger(f"sqlite:///{path}")
-    before = ledger.load(SPEC)
-    with ledger.reader._database.engine.connect() as connection:
+    before = ledger.register(SPEC, NOON)
+    with ledger._database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with raises_unavailable("full.*Free space"):
         for number in range(2, 200):
-            ledger.commit_decision(sample_decision(number))
-    committed = len(ledger.reader.decisions("demo"))
-    assert ledger.load(SPEC).last_decision_at == sample_decision(committed).decided_at
-    assert ledger.load(SPEC).positions == before.positions
+            commit(ledger, sample_decision(number))
+    committed = len(ledger.decisions("demo"))
+    assert ledger.register(SPEC, NOON).last_decision_at == sample_decision(committed).decided_at
+    assert ledger.register(SPEC, NOON).positions == before.positions
     ledger.close()
 
 
@@ -83,20 +83,20 @@ def test_deleted_or_replaced_file_is_noticed_before_the_next_write(path: Path) -
     ledger = SqlLedger(f"sqlite:///{path}")
     moved = path.rename(path.with_suffix(".moved"))
     with raises_unavailable("gone"):
-        ledger.commit_decision(sample_decision(2))
+        commit(ledger, sample_decision(2))
     path.write_bytes(moved.read_bytes())
     with raises_unavailable("replaced"):
-        ledger.load(SPEC)
+        ledger.register(SPEC, NOON)
     ledger.close()
 
 
 def test_reader_makes_no_file(tmp_path: Path) -> None:
     with raises_unavailable("does not exist"):
-        LedgerReader(f"sqlite:///{tmp_path}/ledger.db")
+        SqlLedgerView(f"sqlite:///{tmp_path}/ledger.db")
     assert list(tmp_path.iterdir()) == []
     sqlite3.connect(tmp_path / "ledger.db").close()
     with raises_unavailable("has schema none"):
-        LedgerReader(f"sqlite:///{tmp_path}/ledger.db")
+        SqlLedgerView(f"sqlite:///{tmp_path}/ledger.db")
 
 
 def test_file_that_is_no_database_is_named(path: Path) -> None:
@@ -118,7 +118,7 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_damaged_row_stops_the_line(path: Path, column: str) -> None:
     with sqlite3.connect(path) as raw:
         raw.execute(f"UPDATE decisions SET {column}")
-    reader = LedgerReader(f"sqlite:///{path}")
+    reader = SqlLedgerView(f"sqlite:///{path}")
     with raises_unavailable("cannot be read"):
         reader.decisions("demo")
     reader.close()
@@ -129,19 +129,22 @@ def test_order_without_its_decision_is_damage(path: Path) -> None:
         raw.execute("DELETE FROM decisions")
     ledger = SqlLedger(f"sqlite:///{path}")
     with raises_unavailable("without its decision"):
-        ledger.explain(sample_decision(1).orders[0].id)
+        ledger.trail(sample_decision(1).orders[0].id)
     ledger.close()
 
 
 def test_halt_from_another_process_holds_across_a_restart(path: Path) -> None:
     controller, operator = (SqlLedger(f"sqlite:///{path}") for _ in range(2))
-    controller.load(SPEC)
+    controller.register(SPEC, NOON)
     operator.set_state("demo", TradingState.HALTED, "operator", NOON)
-    assert controller.load(SPEC).state is TradingState.HALTED
+    assert controller.register(SPEC, NOON).state is TradingState.HALTED
     for opened in (controller, operator):
         opened.close()
     restarted = SqlLedger(f"sqlite:///{path}")
-    assert (restarted.load(SPEC).state, restarted.load(SPEC).state_reason) == (TradingState.HALTED, "operator")
+    assert (restarted.register(SPEC, NOON).state, restarted.register(SPEC, NOON).state_reason) == (
+        TradingState.HALTED,
+        "operator",
+    )
     restarted.close()
 
 

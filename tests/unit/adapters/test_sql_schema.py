@@ -1,5 +1,6 @@
 """The migrations lead to exactly the tables, on SQLite and in PostgreSQL's dialect."""
 
+import datetime as dt
 import io
 import re
 import subprocess
@@ -17,13 +18,15 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql import ClauseElement
 
-from alphamill.adapters.sql import LedgerReader, SqlBarJournal, SqlLedger, statements
+from alphamill.adapters.sql import SqlBarJournal, SqlLedger, SqlLedgerView, statements
 from alphamill.adapters.sql.engine import Database
 from alphamill.adapters.sql.schema import HEAD, alembic_config, upgrade
 from alphamill.adapters.sql.tables import metadata
 from alphamill.domain.orders import Position
 from alphamill.errors import StoreUnavailable
-from alphamill.testing.decisions import sample_decision, sample_spec
+from alphamill.testing.decisions import commit, sample_decision, sample_spec
+
+NOON = dt.datetime(2012, 1, 2, 12, tzinfo=dt.UTC)
 
 SPLIT = re.compile(r"[,\n]")
 MASTER = text("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite_%'")
@@ -69,7 +72,7 @@ def test_a_position_written_before_its_best_close_was_kept_has_none(tmp_path: Pa
         )
         connection.execute(text("INSERT INTO positions VALUES ('demo', 'AAPL', '10', '125')"))
     ledger = SqlLedger(url)
-    position = ledger.load(sample_spec()).positions["AAPL"]
+    position = ledger.register(sample_spec(), NOON).positions["AAPL"]
     ledger.close()
     assert position == Position("AAPL", Decimal(10), Decimal(125), None)
     assert position.best_price == 125
@@ -113,11 +116,11 @@ def test_tables_and_statements_compile_for_postgresql() -> None:
 def test_opening_again_keeps_the_record_and_another_schema_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     first = SqlLedger(url)
-    first.load(sample_spec())
-    first.commit_decision(sample_decision(1))
+    first.register(sample_spec(), NOON)
+    commit(first, sample_decision(1))
     first.close()
     again = SqlLedger(url)
-    assert again.load(sample_spec()).open_orders == sample_decision(1).orders
+    assert again.register(sample_spec(), NOON).open_orders == sample_decision(1).orders
     again.close()
     database = Database(url)
     with database.write() as connection:
@@ -125,20 +128,21 @@ def test_opening_again_keeps_the_record_and_another_schema_is_refused(tmp_path: 
     with pytest.raises(StoreUnavailable, match=r"ledger.db.*9999.*upgrade Alphamill"):
         SqlLedger(url)
     with pytest.raises(StoreUnavailable, match="has schema 9999"):
-        LedgerReader(url)
+        SqlLedgerView(url)
 
 
 def test_ledger_and_journal_share_one_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/both.db"
     SqlBarJournal(url).close()
     ledger = SqlLedger(url)
-    assert ledger.load(sample_spec()).name == "demo"
+    assert ledger.register(sample_spec(), NOON).name == "demo"
     ledger.close()
 
 
 def test_backtest_ledger_needs_no_alembic() -> None:
     script = (
-        "import sys; from alphamill.adapters.sql import SqlLedger; from alphamill.testing.decisions import sample_spec;"
-        "SqlLedger('sqlite://').load(sample_spec()); sys.exit('alembic' in sys.modules)"
+        "import datetime as dt, sys; from alphamill.adapters.sql import SqlLedger;"
+        "from alphamill.testing.decisions import sample_spec;"
+        "SqlLedger('sqlite://').register(sample_spec(), dt.datetime.now(dt.UTC)); sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0

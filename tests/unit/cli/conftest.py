@@ -14,6 +14,9 @@ from alphamill.domain.ledger import NavPoint, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus, Position, Side, order_id
 from alphamill.domain.portfolios import load_portfolio
 from alphamill.settings import load_settings
+from alphamill.testing.decisions import commit, settle
+
+NOON = dt.datetime(2012, 1, 2, 12, tzinfo=dt.UTC)
 
 AT = dt.datetime(2013, 2, 28, 21, tzinfo=dt.UTC)
 NEXT_OPEN = dt.datetime(2013, 3, 1, 14, 30, tzinfo=dt.UTC)
@@ -68,14 +71,14 @@ def filled_order(home: Path) -> Order:
     spec = load_portfolio(settings.portfolios[0])
     home.mkdir()
     ledger = SqlLedger(settings.ledger_url)
-    ledger.load(spec)
-    ledger.commit_decision(_decision(order))
+    ledger.register(spec, NOON)
+    commit(ledger, _decision(order))
     fill = Fill("fill_1", order.id, "IBM", Side.BUY, Decimal(40), Decimal("201.10"), Decimal("4.02"), NEXT_OPEN)
     cash = Decimal(100_000) + fill.cash_usd
     done = Order(**{**_fields(order), "status": OrderStatus.FILLED, "filled_quantity": Decimal(40)})
     position = Position("IBM", Decimal(40), Decimal("201.10"))
     nav = NavPoint(AT + dt.timedelta(days=1), Decimal(99_000), cash)
-    ledger.settle(Settlement("demo", nav.at, (done,), (fill,), cash, (position,), nav))
+    settle(ledger, Settlement("demo", nav.at, (done,), (fill,), cash, (position,), nav))
     ledger.close()
     return done
 

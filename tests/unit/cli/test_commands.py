@@ -1,5 +1,6 @@
 """What a person sees: help without weight, errors without tracebacks, a ledger one can read and stop."""
 
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def state() -> TradingState:
     settings = load_settings()
     ledger = SqlLedger(settings.ledger_url)
     try:
-        return ledger.load(load_portfolio(settings.portfolios[0])).state
+        return ledger.record(load_portfolio(settings.portfolios[0]).name).state
     finally:
         ledger.close()
 
@@ -90,7 +91,7 @@ def test_a_halt_that_would_halt_nothing_is_refused(home: Path) -> None:
     with pytest.raises(StoreUnavailable, match="does not exist"):
         invoke("portfolio", "halt")
     ledger = SqlLedger(load_settings().ledger_url)
-    ledger.load(sample_spec("other"))
+    ledger.register(sample_spec("other"), dt.datetime(2012, 1, 2, tzinfo=dt.UTC))
     ledger.close()
     with pytest.raises(NotFound, match="ALPHAMILL_HOME"):
         invoke("portfolio", "halt")

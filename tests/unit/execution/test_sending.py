@@ -14,6 +14,7 @@ from alphamill.execution import collect, reconcile, send_orders
 from alphamill.execution.corporate_actions import split_order
 from alphamill.execution.sending import confirmed
 from alphamill.testing.broker import Answer, FakeBroker
+from alphamill.testing.decisions import sample_spec
 from alphamill.testing.orders import close_of, market_order, session_bars
 
 D = Decimal
@@ -23,6 +24,7 @@ OPEN = dt.datetime(2012, 10, 2, 13, 30, tzinfo=dt.UTC)
 
 def record(*orders: Order, last_fill_id: str | None = None, **positions: int) -> PortfolioRecord:
     return PortfolioRecord(
+        spec=sample_spec(),
         name="demo",
         state=TradingState.ACTIVE,
         state_reason="",

@@ -14,12 +14,14 @@ from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import NotReconciled, StoreUnavailable
 from alphamill.execution import collect
 from alphamill.testing.broker import FakeBroker
+from alphamill.testing.decisions import sample_spec
 from alphamill.testing.faults import Fault, FaultPlan, at_step, faulty_books, faulty_broker
 from alphamill.testing.orders import close_of, market_order, session_bars
 
 
 def _record(*orders: Order, last_fill_id: str | None = None) -> PortfolioRecord:
     return PortfolioRecord(
+        spec=sample_spec(),
         name="demo",
         state=TradingState.ACTIVE,
         state_reason="",

@@ -1,5 +1,6 @@
 """A person is told when, and only when, there is something to do."""
 
+import datetime as dt
 from dataclasses import replace
 from decimal import Decimal
 
@@ -24,7 +25,7 @@ def test_change_of_state_names_reason_and_meaning() -> None:
 
 
 def test_drawdown_at_the_limit_alerts_and_below_does_not() -> None:
-    record = InMemoryLedger().load(SPEC)
+    record = InMemoryLedger().register(SPEC, dt.datetime(2012, 1, 2, tzinfo=dt.UTC))
     assert alerts.drawdown_breached(replace(record, nav_usd=Decimal("75000.01")), SPEC) is None
     alert = alerts.drawdown_breached(replace(record, nav_usd=Decimal(75_000)), SPEC)
     assert alert is not None

@@ -1,5 +1,6 @@
 """Metrics count what happened."""
 
+import datetime as dt
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -47,7 +48,7 @@ def test_feature_age_is_that_of_the_oldest_snapshot(metrics: Metrics) -> None:
 
 
 def test_record_shows_nav_drawdown_and_one_state(metrics: Metrics) -> None:
-    record = InMemoryLedger().load(sample_spec())
+    record = InMemoryLedger().register(sample_spec(), dt.datetime(2012, 1, 2, tzinfo=dt.UTC))
     metrics.on_record(replace(record, nav_usd=Decimal(75_000), state=TradingState.REDUCING))
     assert value(metrics, "nav_usd", portfolio="demo") == 75_000
     assert value(metrics, "drawdown_pct", portfolio="demo") == 25

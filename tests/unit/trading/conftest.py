@@ -136,7 +136,11 @@ def make_live(spec: PortfolioSpec) -> Callable[..., Live]:
         )
         store, ledger, tells = system_parts["store"], system_parts["ledger"], system_parts["notifier"]
         trader = Trader(
-            store=store, desks=[desk], ledger=ledger, tell=lambda alert: tells.notify(alert.title, alert.body)
+            store=store,
+            desks=[desk],
+            ledger=ledger,
+            clock=time,
+            tell=lambda alert: tells.notify(alert.title, alert.body),
         )
         door = Door(check=door_checks(SystemClock()), journal=system_parts["journal"], store=store, clock=time)
         live = Live(door, trader, ledger)

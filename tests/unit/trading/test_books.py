@@ -20,9 +20,9 @@ SPEC = PortfolioSpec(name="demo", universe=Universe(symbols=("A",)))
 
 def _reducing(held: int) -> PortfolioRecord:
     ledger = InMemoryLedger()
-    ledger.load(SPEC)
+    ledger.register(SPEC, AT)
     ledger.set_state("demo", TradingState.REDUCING, "drill", AT)
-    record = ledger.load(SPEC)
+    record = ledger.record(SPEC.name)
     record.positions.update({"A": Position("A", Decimal(held), Decimal(100))} if held else {})
     return record
 

@@ -15,7 +15,7 @@ def test_a_dividend_after_a_corrected_close_is_the_same_in_ledger_and_broker(
     first, second, third = system.ahead[:3]
     system.run(first)
     system.run(second)
-    held = system.ledger.load(system.spec).positions["SYN000"].quantity
+    held = system.ledger.record(system.spec.name).positions["SYN000"].quantity
     fills = system.broker.fills("demo")
     lower = pl.col("close") * 0.9
     corrected = second.filter(pl.col("symbol") == "SYN000").with_columns(
@@ -31,6 +31,6 @@ def test_a_dividend_after_a_corrected_close_is_the_same_in_ledger_and_broker(
     dividend = held * Decimal(str(corrected["close"][0])) * Decimal("0.05")
     traded = sum((fill.cash_usd for fill in system.broker.fills("demo")[len(fills) :]), Decimal(0))
     assert abs(system.broker.cash_usd("demo") - before - traded - dividend) < Decimal("0.00001")
-    record = system.ledger.load(system.spec)
+    record = system.ledger.record(system.spec.name)
     assert record.cash_usd == system.broker.cash_usd("demo")
     assert reconcile(record, system.broker) == []

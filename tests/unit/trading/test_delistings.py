@@ -141,18 +141,18 @@ def test_a_process_killed_between_broker_and_ledger_pays_out_once(monkeypatch: p
     for number in (2, 3):
         history.append(frames[number])
         broker.on_bars(frames[number])
-        controller._settle(ledger.load(spec), market(controller, history, number))
+        controller._settle(ledger.record(spec.name), market(controller, history, number))
     history.append(frames[4])
     broker.on_bars(frames[4])
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "settle", lambda settlement: (_ for _ in ()).throw(Killed))
+        patch.setattr(ledger, "settle", lambda settlement, token: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
-            controller._settle(ledger.load(spec), market(controller, history, 4))
+            controller._settle(ledger.record(spec.name), market(controller, history, 4))
     assert broker.positions(spec.name) == []
-    assert ledger.load(spec).positions["A"].quantity == 400
+    assert ledger.record(spec.name).positions["A"].quantity == 400
     again, history = started(5)
     broker.on_bars(frames[4])
-    record = again._settle(ledger.load(spec), market(again, history, 4))
+    record = again._settle(ledger.record(spec.name), market(again, history, 4))
     assert (record.cash_usd, record.positions) == (D(112_000), {})
     assert broker.cash_usd(spec.name) == D(112_000)
     assert notifier.sent == [

@@ -234,26 +234,27 @@ class _SendsFirst(_Passing):
         super().__init__(ledger)
         self._broker = broker
 
-    def commit_decision(self, decision: Any) -> None:
+    def commit(self, decision: Any, *, token: int | None = None) -> None:
         for order in decision.orders:
             self._broker.submit(order)
-        self._port.commit_decision(decision)
+        self._port.commit(decision, token=token)
 
 
 class _ForgetsPending(_Passing):
     """A ledger that does not tell of orders that were committed and not yet sent."""
 
-    def load(self, spec: PortfolioSpec) -> Any:
-        record = self._port.load(spec)
+    def record(self, portfolio: str) -> Any:
+        record = self._port.record(portfolio)
         return replace(record, open_orders=tuple(o for o in record.open_orders if o.status is not OrderStatus.PENDING))
 
 
 class _HalfSettles(_Passing):
     """A ledger whose settlement is two transactions."""
 
-    def settle(self, settlement: Any) -> None:
+    def settle(self, settlement: Any, *, token: int | None = None) -> None:
         if settlement.fills:
             self._port.settle(replace(settlement, fills=(), orders=(), nav=None))
+            settlement = replace(settlement, revision=settlement.revision + 1)
         self._port.settle(settlement)
 
 

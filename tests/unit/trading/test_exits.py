@@ -170,7 +170,7 @@ def test_a_late_split_moves_the_best_close_and_trips_nothing() -> None:
     desk.controller.on_session(replace(desk.market(2, 130, 100), missing=frozenset({"A"})))
     late = replace(desk.market(2, 64, 100), actions=(Action("A", 0.5, 0.5, D(130)),))
     desk.controller.adjust(late)
-    assert desk.ledger.load(desk.spec).positions["A"] == Position("A", D(800), D(50), D(65))
+    assert desk.ledger.record(desk.spec.name).positions["A"] == Position("A", D(800), D(50), D(65))
     assert desk.close(3, 59).orders == ()
     assert [r.code for r in desk.close(4, 58.5).refusals] == ["NOT_SCHEDULED", "NOT_RECONCILED"]
 
@@ -194,7 +194,7 @@ def test_the_drawdown_rule_trips_on_a_skipped_session(desk: Desk) -> None:
 
 
 def test_no_exit_is_sent_while_ledger_and_broker_disagree(desk: Desk) -> None:
-    account = desk.ledger.load(desk.spec)
+    account = desk.ledger.record(desk.spec.name)
     held = replace(account.positions["A"], quantity=D(399))
     desk.ledger._books["demo"].record = replace(account, positions={"A": held})
     decision = desk.close(2, 70)
@@ -209,8 +209,8 @@ def test_an_exit_replaces_what_is_left_of_an_order_filled_in_part(desk: Desk) ->
     desk.broker.fill(bought.id, D(100), close_of(2), D(100))
     decision = desk.close(2, 70)
     assert [(o.side, o.quantity) for o in decision.orders] == [(Side.SELL, D(500))]
-    assert desk.ledger.explain(bought.id).order.status is OrderStatus.CANCELLED
-    assert [o.id for o in desk.ledger.load(desk.spec).open_orders] == [decision.orders[0].id]
+    assert desk.ledger.trail(bought.id).order.status is OrderStatus.CANCELLED
+    assert [o.id for o in desk.ledger.record(desk.spec.name).open_orders] == [decision.orders[0].id]
 
 
 def test_no_exit_is_sent_beside_an_order_that_cannot_be_cancelled(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

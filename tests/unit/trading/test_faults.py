@@ -60,7 +60,7 @@ def test_a_fill_is_not_lost_when_a_halt_comes_between_matching_and_settling(
     system.live.set_state("demo", TradingState.HALTED, "news")
     system.live.enforce_states()
     system.live.process()
-    record = system.ledger.load(system.spec)
+    record = system.ledger.record(system.spec.name)
     assert {s: p.quantity for s, p in record.positions.items()} == ordered
     assert reconcile(record, system.broker) == []
     assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.FILLED}
@@ -83,7 +83,7 @@ def test_an_order_in_flight_that_filled_before_it_was_asked_for_keeps_its_fill(
     system.broker.on_bars(system.ahead[1])  # as when the process dies between matching and settling
     system.live.enforce_states()
     system.run(system.ahead[1])
-    assert reconcile(system.ledger.load(system.spec), system.broker) == []
+    assert reconcile(system.ledger.record(system.spec.name), system.broker) == []
     assert {f.order_id for f in system.ledger.fills("demo")} == {o.id for o in sent}
 
 
@@ -129,14 +129,14 @@ def test_a_process_killed_after_settling_still_cancels_orders_whose_open_has_pas
 def test_a_held_symbol_that_left_the_universe_is_priced_and_sold(system, make_live, parts, spec) -> None:
     for session in system.ahead[:2]:
         system.run(session)
-    assert system.ledger.load(spec).positions["SYN000"].quantity > 0
+    assert system.ledger.record(spec.name).positions["SYN000"].quantity > 0
     smaller = spec.model_copy(update={"universe": Universe(symbols=("SYN001", "SYN002"))})
     live = make_live(parts, spec=smaller)
     for session in system.ahead[2:4]:
         live.accept(session.select(RAW_BAR_SCHEMA.names()))
         live.close_sessions()
         live.process()
-    assert "SYN000" not in system.ledger.load(smaller).positions
+    assert "SYN000" not in system.ledger.record(smaller.name).positions
     sold = [o for o in system.ledger.orders("demo") if o.symbol == "SYN000"][-1]
     assert "no longer in the universe" in sold.reason
 
@@ -156,7 +156,7 @@ def test_a_drawdown_does_not_overwrite_a_halt_written_at_the_same_moment(
     book = system.ledger._books["demo"]
     book.record = replace(book.record, peak_nav_usd=2 * book.record.nav_usd)
     system.run(system.ahead[2])
-    record = system.ledger.load(system.spec)
+    record = system.ledger.record(system.spec.name)
     assert (record.state, record.state_reason) == (TradingState.HALTED, "news")
     assert system.last_decision().orders == ()
 
@@ -228,7 +228,7 @@ def test_a_price_factor_that_no_split_or_dividend_explains_is_refused_at_the_doo
 def test_a_late_bar_with_a_split_reaches_ledger_and_broker_alike(system) -> None:
     for session in system.ahead[:2]:
         system.run(session)
-    held = system.ledger.load(system.spec).positions["SYN000"]
+    held = system.ledger.record(system.spec.name).positions["SYN000"]
     third, fourth = system.ahead[2:4]
     system.post(_without(third, "SYN000"))
     halved = [pl.col(name) / 2 for name in ("open", "high", "low", "close")]
@@ -236,7 +236,7 @@ def test_a_late_bar_with_a_split_reaches_ledger_and_broker_alike(system) -> None
     system.live.close_sessions()
     system.live.process()
     system.run(third.filter(pl.col("symbol") == "SYN000").with_columns(*halved, price_factor=pl.lit(0.5)))
-    record = system.ledger.load(system.spec)
+    record = system.ledger.record(system.spec.name)
     assert record.positions["SYN000"].quantity == 2 * held.quantity
     assert reconcile(record, system.broker) == []
     assert record.nav_usd == record.cash_usd + sum(
@@ -254,7 +254,7 @@ def test_one_portfolio_that_fails_does_not_keep_another_from_deciding(
     live.close_sessions()
     with pytest.raises(StoreUnavailable):
         live.process()
-    assert parts["ledger"].load(second.spec).last_decision_at == ahead[0]["ts"][0]
+    assert parts["ledger"].record(second.spec.name).last_decision_at == ahead[0]["ts"][0]
     with pytest.raises(StoreUnavailable):
         live.process()
     assert len(parts["ledger"].decisions("second")) == 2  # the opening, and this session once
@@ -427,10 +427,10 @@ def test_a_late_split_or_dividend_is_applied_though_the_process_died_after_stori
     late = third.filter(pl.col("symbol") == "SYN000").with_columns(*prices, **{k: pl.lit(v) for k, v in factor.items()})
     late = late.with_columns(split_factor=pl.lit(ratio))
     system.store.append(late)  # and here the process dies: the ledger and the broker have not heard of it
-    before = system.ledger.load(system.spec)
+    before = system.ledger.record(system.spec.name)
     make_live(parts)
     make_live(parts)
-    after = system.ledger.load(system.spec)
+    after = system.ledger.record(system.spec.name)
     held = before.positions["SYN000"].quantity
     assert after.positions["SYN000"].quantity == held / Decimal(str(ratio))
     assert after.cash_usd == system.broker.cash_usd("demo")

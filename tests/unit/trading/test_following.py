@@ -77,12 +77,12 @@ def test_what_happened_stays_and_a_person_is_told_what_changed(system) -> None:
 def test_a_changed_split_of_a_held_symbol_moves_no_position_and_is_told(system) -> None:
     for session in system.ahead[:3]:
         system.run(session)
-    held = system.ledger.load(system.spec).positions["SYN000"]
+    held = system.ledger.record(system.spec.name).positions["SYN000"]
     system.store.append(
         system.ahead[1].filter(pl.col("symbol") == "SYN000").with_columns(price_factor=0.5, split_factor=0.5)
     )
     system.live.process()
-    assert system.ledger.load(system.spec).positions["SYN000"] == held
+    assert system.ledger.record(system.spec.name).positions["SYN000"] == held
     (body,) = [b for t, b in system.notifier.sent if "corrected" in t]
     assert "SYN000 is held and its split or dividend" in body
 
@@ -142,7 +142,7 @@ def test_a_session_after_one_that_never_arrived_is_settled_and_not_decided(syste
     assert [(r.symbol, r.code) for r in decision.refusals] == [("*", "MISSING_SESSION")]
     assert str(system.ahead[2]["session"][0]) in decision.refusals[0].detail
     assert decision.orders == ()
-    assert system.ledger.load(system.spec).last_settled_at == system.ahead[3]["ts"][0]
+    assert system.ledger.record(system.spec.name).last_settled_at == system.ahead[3]["ts"][0]
     system.run(system.ahead[4])
     assert system.last_decision().refusals == ()
 
@@ -214,7 +214,7 @@ def two_desks(market, spec, signature, tmp_path):  # type: ignore[no-untyped-def
                 lateness=lateness(clock),
             )
         )
-    trader = Trader(store=store, desks=desks, ledger=ledger)
+    trader = Trader(store=store, desks=desks, ledger=ledger, clock=clock)
     trader.start()
     ahead = market.filter(pl.col("session") > cut), coins.filter(pl.col("session") > cut).head(8)
     return trader, store, ledger, ahead
@@ -250,4 +250,4 @@ def test_a_desk_without_bars_is_refused_with_the_remedy(two_desks, tmp_path) -> 
     trader, *_ = two_desks
     empty = DeltaBarStore(str(tmp_path / "nothing"))
     with pytest.raises(NotFound, match="alphamill ingest"):
-        Trader(store=empty, desks=[f.desk for f in trader._followers], ledger=trader._ledger).start()
+        Trader(store=empty, desks=[f.desk for f in trader._followers], ledger=trader._ledger, clock=BarClock()).start()

@@ -39,7 +39,7 @@ def test_a_session_is_decided_and_its_orders_fill_at_the_next_open(system) -> No
 def test_money_adds_up_after_every_session(system) -> None:
     for session in system.ahead:
         system.run(session)
-        record = system.ledger.load(system.spec)
+        record = system.ledger.record(system.spec.name)
         closes = dict(session.select("symbol", "close").iter_rows())
         held = sum(p.quantity * Decimal(str(closes[p.symbol])) for p in record.positions.values())
         assert record.nav_usd == record.cash_usd + held
@@ -49,9 +49,9 @@ def test_money_adds_up_after_every_session(system) -> None:
 def test_the_same_bars_again_change_nothing(system) -> None:
     for session in system.ahead[:3]:
         system.run(session)
-    before = system.ledger.load(system.spec), system.store.version(), len(system.ledger.decisions("demo"))
+    before = system.ledger.record(system.spec.name), system.store.version(), len(system.ledger.decisions("demo"))
     system.run(system.ahead[2])
-    after = system.ledger.load(system.spec), system.store.version(), len(system.ledger.decisions("demo"))
+    after = system.ledger.record(system.spec.name), system.store.version(), len(system.ledger.decisions("demo"))
     assert after == before
 
 
@@ -88,13 +88,13 @@ def test_a_corrected_bar_of_a_settled_session_makes_a_new_version_and_no_decisio
 def test_a_symbol_without_a_bar_is_held_with_a_reason(system) -> None:
     for session in system.ahead[:2]:
         system.run(session)
-    held = system.ledger.load(system.spec).positions["SYN000"].quantity
+    held = system.ledger.record(system.spec.name).positions["SYN000"].quantity
     system.post(system.ahead[2].filter(pl.col("symbol") != "SYN000"))
     system.run(system.ahead[3].filter(pl.col("symbol") != "SYN000"))
     decision = system.last_decision()
     assert [(r.symbol, r.code) for r in decision.refusals] == [("SYN000", "MISSING_BAR")]
     assert "SYN000" not in {o.symbol for o in decision.orders}
-    assert system.ledger.load(system.spec).positions["SYN000"].quantity == held
+    assert system.ledger.record(system.spec.name).positions["SYN000"].quantity == held
 
 
 def test_a_symbol_not_yet_listed_is_refused_and_the_others_trade(system, market) -> None:
@@ -173,13 +173,13 @@ def test_a_halted_portfolio_sends_nothing_and_its_open_orders_are_cancelled(syst
 def test_a_reducing_portfolio_never_raises_exposure(system) -> None:
     for session in system.ahead[:2]:
         system.run(session)
-    before = {s: p.quantity for s, p in system.ledger.load(system.spec).positions.items()}
+    before = {s: p.quantity for s, p in system.ledger.record(system.spec.name).positions.items()}
     system.live.set_state("demo", TradingState.REDUCING, "less")
     system.live.enforce_states()
     system.forecaster._mean = {"SYN000": -0.03, "SYN001": 0.05, "SYN002": 0.05}
     for session in system.ahead[2:5]:
         system.run(session)
-        now = {s: p.quantity for s, p in system.ledger.load(system.spec).positions.items()}
+        now = {s: p.quantity for s, p in system.ledger.record(system.spec.name).positions.items()}
         assert all(0 <= now.get(s, 0) <= before.get(s, 0) for s in system.spec.universe.symbols)
         before = now
 

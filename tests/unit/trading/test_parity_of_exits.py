@@ -79,13 +79,13 @@ def test_exits_and_delistings_survive_restarts_and_equal_the_backtest(
         live.accept(session.select(RAW_BAR_SCHEMA.names()))
         assert len(live.close_sessions()) == 1, "a session waits for no bar of a symbol that is gone"
         live = reopened()
-        held = parts["ledger"].load(spec).positions
+        held = parts["ledger"].record(spec.name).positions
         live.process()
-        after = parts["ledger"].load(spec).positions
+        after = parts["ledger"].record(spec.name).positions
         if session["session"][0] > last_session and "SYN002" in held:
             paid_out = held["SYN002"].quantity
             assert "SYN002" not in after
-    ledger = parts["ledger"].reader
+    ledger = parts["ledger"]
     stopped = [o for o in ledger.orders("demo") if "trailing_stop: " in o.reason]
     unscheduled = [d for d in ledger.decisions("demo") if d.orders and d.refusals and d.refusals[0].symbol == "*"]
     assert min(len(stopped), len(unscheduled)) > 0

@@ -40,7 +40,7 @@ def orders_decided_at(system, session: int):
 
 def require_books_agree(system) -> None:
     """Ledger and broker hold the same orders, fills, cash and positions; positions are sums of fills."""
-    record = system.ledger.load(system.spec)
+    record = system.ledger.record(system.spec.name)
     assert reconcile(record, system.broker) == []
     assert record.cash_usd == system.broker.cash_usd("demo")
     assert system.ledger.fills("demo") == system.broker.fills("demo")
@@ -79,7 +79,7 @@ def test_a_remainder_is_carried_over_while_the_schedule_rests(system_with) -> No
     assert {len(parts) for parts in by_order.values()} >= {3}
     for order in orders_decided_at(system, FIRST):
         assert sum(by_order[order.id]) == order.filled_quantity
-        position = system.ledger.load(system.spec).positions[order.symbol]
+        position = system.ledger.record(system.spec.name).positions[order.symbol]
         assert position.quantity == order.filled_quantity
     require_books_agree(system)
 
@@ -94,7 +94,7 @@ def test_a_session_that_decides_ends_the_remainder_and_orders_the_difference(sys
     assert {ended[o.id].status for o in waiting} <= {OrderStatus.CANCELLED, OrderStatus.FILLED}
     assert OrderStatus.CANCELLED in {o.status for o in ended.values()}
     decision = system.last_decision()
-    held = system.ledger.load(system.spec).positions
+    held = system.ledger.record(system.spec.name).positions
     for order in decision.orders:
         wanted = Decimal(str(decision.target_weights[order.symbol])) * decision.nav_usd * Decimal("0.99")
         shares = wanted / decision.prices[order.symbol] // 1
@@ -135,7 +135,7 @@ def test_a_drawdown_that_trips_between_two_decisions_ends_what_would_raise_expos
     run(system, FIRST + 1)
     assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.PARTIALLY_FILLED}
     run(system, NEXT - 1, start=FIRST + 2)
-    assert system.ledger.load(system.spec).state is TradingState.REDUCING
+    assert system.ledger.record(system.spec.name).state is TradingState.REDUCING
     assert {o.status for o in orders_decided_at(system, FIRST)} == {OrderStatus.CANCELLED}
     assert max(fill.filled_at for fill in system.ledger.fills("demo")) < ahead[FIRST + 2]["ts"][0]
     require_books_agree(system)
@@ -168,8 +168,8 @@ def test_a_split_between_two_parts_is_counted_alike_by_ledger_and_broker(
     in_new_shares = fills[0] / Decimal(str(factor)) // 1
     assert after.filled_quantity == in_new_shares + fills[1]
     assert after.quantity == in_new_shares + (before.quantity - before.filled_quantity) / Decimal(str(factor)) // 1
-    assert system.ledger.load(system.spec).positions["SYN000"].quantity == after.filled_quantity
-    (committed,) = [o for o in system.ledger.explain(after.id).decision.orders if o.id == after.id]
+    assert system.ledger.record(system.spec.name).positions["SYN000"].quantity == after.filled_quantity
+    (committed,) = [o for o in system.ledger.trail(after.id).decision.orders if o.id == after.id]
     assert committed.quantity == before.quantity
     require_books_agree(system)
     run(system, NEXT + 1, start=FIRST + 3)
@@ -308,7 +308,7 @@ def test_a_part_that_is_told_only_after_a_split_counts_in_the_shares_it_was_boug
     require_books_agree(system)
 
 
-def _fail(*args: object) -> None:
+def _fail(*args: object, **kwargs: object) -> None:
     raise OSError("disk full")
 
 
@@ -373,7 +373,7 @@ def test_live_restarted_from_its_files_at_every_session_trades_what_the_backtest
         parts["broker"] = PaperBroker(system.spec.broker, initial_cash=cash, store=store, session_open=opens)
         system.live = make_live(parts, spec=system.spec)
         system.run(session)
-        assert reconcile(ledger.load(system.spec), parts["broker"]) == []
+        assert reconcile(ledger.record(system.spec.name), parts["broker"]) == []
         store.close()
-    require_parity(system, ledger.reader, bars)
+    require_parity(system, ledger, bars)
     ledger.close()

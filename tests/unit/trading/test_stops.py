@@ -33,14 +33,15 @@ PORTS: dict[str, tuple[str, str, Exception]] = {
     "forecaster, not an error of ours": ("forecaster", "forecast", RuntimeError("segment")),
     "features": ("features", "read_online", StoreUnavailable("redis is down.")),
     "feature refresh": ("features", "write_online", StoreUnavailable("redis is down.")),
-    "ledger, reading": ("ledger", "load", StoreUnavailable("locked.")),
-    "ledger, deciding": ("ledger", "commit_decision", StoreUnavailable("disk is full.")),
+    "ledger, reading": ("ledger", "record", StoreUnavailable("locked.")),
+    "ledger, deciding": ("ledger", "commit", StoreUnavailable("disk is full.")),
     "ledger, settling": ("ledger", "settle", StoreUnavailable("disk is full.")),
     "ledger, state": ("ledger", "set_state", StoreUnavailable("locked.")),
     "notifier": ("notifier", "notify", RuntimeError("no network")),
     "journal": ("journal", "pending", StoreUnavailable("locked.")),
     "journal, marking": ("journal", "mark_merged", StoreUnavailable("locked.")),
     "bars": ("store", "read", StoreUnavailable("no bucket.")),
+    "bars, following": ("store", "changes", StoreUnavailable("no bucket.")),
     "bars, merging": ("store", "append", StoreUnavailable("no bucket.")),
     "broker, all": ("broker", "order", BrokerUnavailable("down.")),
     "broker, positions": ("broker", "positions", BrokerUnavailable("down.")),
@@ -148,7 +149,7 @@ def test_halted_sends_nothing_whatever_fails(
         system.run(session)
     assert sent.orders == []
     assert [r.code for r in system.last_decision().refusals] == ["HALTED"]
-    assert system.ledger.load(system.spec).state is HALTED
+    assert system.ledger.record(system.spec.name).state is HALTED
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
@@ -187,7 +188,7 @@ def test_reducing_never_raises_exposure_whatever_fails(
     for session in system.ahead[2:7]:
         system.run(session)
         falls()
-    assert system.ledger.load(system.spec).state is REDUCING
+    assert system.ledger.record(system.spec.name).state is REDUCING
     assert held.get("SYN000", Decimal(0)) == 0  # it did trade: what should be sold was sold
 
 
@@ -195,7 +196,7 @@ def test_a_halt_set_while_everything_is_down_is_obeyed_when_it_comes_back(
     system, make_live, parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system.run(system.ahead[0])
-    assert system.ledger.load(system.spec).open_orders
+    assert system.ledger.record(system.spec.name).open_orders
     with monkeypatch.context() as broken:
         for method in ("order", "cancel", "submit", "positions", "fills"):
             broken.setattr(system.broker, method, _raises(BrokerUnavailable("down.")))
@@ -207,5 +208,5 @@ def test_a_halt_set_while_everything_is_down_is_obeyed_when_it_comes_back(
     system.features.available = True
     system.forecaster.recover()
     live.enforce_states()
-    assert system.ledger.load(system.spec).open_orders == ()
+    assert system.ledger.record(system.spec.name).open_orders == ()
     assert all(o.status.is_final for o in system.broker._books.orders.values())

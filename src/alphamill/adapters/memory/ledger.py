@@ -4,8 +4,25 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 
 from alphamill.domain.decisions import Decision, TradingState
-from alphamill.domain.ledger import NavPoint, OrderTrail, PortfolioRecord, Settlement
-from alphamill.domain.ledger_rules import check_decision, check_settlement, require_zone
+from alphamill.domain.ledger import (
+    CashEntry,
+    NavPoint,
+    OrderTrail,
+    PortfolioRecord,
+    Settlement,
+    SpecChange,
+    StateChange,
+    Target,
+)
+from alphamill.domain.ledger_rules import (
+    check_decision,
+    check_settlement,
+    check_target,
+    require_revision,
+    require_token,
+    require_zone,
+    spec_difference,
+)
 from alphamill.domain.orders import Fill, Order
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import Conflict, NotFound
@@ -19,37 +36,65 @@ class _Book:
     fills: dict[str, Fill] = field(default_factory=dict)
     fills_of: dict[str, list[Fill]] = field(default_factory=dict)
     nav: dict[dt.datetime, NavPoint] = field(default_factory=dict)
-    states: list[tuple[dt.datetime, TradingState, str]] = field(default_factory=list)
+    changes: list[StateChange | SpecChange | CashEntry] = field(default_factory=list)
+    entries: dict[str, CashEntry] = field(default_factory=dict)
+    targets: dict[str, Target] = field(default_factory=dict)
 
 
 class InMemoryLedger:
     """Behaves as `SqlLedger`, held to it by one contract suite and by random histories, and ends with the process.
 
-    It answers the questions of `LedgerReader` itself. One thread at a time.
+    One thread at a time.
+
+    Attributes
+    ----------
+    granted
+        The newest token of a lease on this ledger; None while none was granted.
     """
 
     def __init__(self) -> None:
         self._books: dict[str, _Book] = {}
         self._decisions: dict[str, Decision] = {}
         self._decision_of: dict[str, str] = {}
+        self._answers: dict[str, str] = {}
+        self.granted: int | None = None
 
-    def load(self, spec: PortfolioSpec) -> PortfolioRecord:
-        if spec.name not in self._books:
-            self._books[spec.name] = _Book(_new_record(spec))
-        return self._books[spec.name].record
+    def register(self, spec: PortfolioSpec, at: dt.datetime) -> PortfolioRecord:
+        require_zone("at", at)
+        book = self._books.get(spec.name)
+        if book is None:
+            book = self._books[spec.name] = _Book(_new_record(spec))
+        elif book.record.spec is not spec:
+            old, new = (one.model_dump(mode="json") for one in (book.record.spec, spec))
+            difference = spec_difference(old, new)
+            if difference:
+                book.record = replace(book.record, spec=spec)
+                book.changes.append(SpecChange(at.astimezone(dt.UTC), difference))
+        return book.record
 
-    def commit_decision(self, decision: Decision) -> None:
+    def record(self, portfolio: str) -> PortfolioRecord:
+        return self._book(portfolio).record
+
+    def records(self) -> list[PortfolioRecord]:
+        """Every portfolio's record, by name."""
+        return [self._books[name].record for name in sorted(self._books)]
+
+    def commit(self, decision: Decision, *, token: int | None = None) -> None:
         check_decision(decision)
+        require_token(token, self.granted)
         known = self._decisions.get(decision.id)
         if known == decision:
             return
         if known is not None:
             raise Conflict(f"decision {decision.id} is already recorded with other content.")
         book = self._book(decision.portfolio)
+        require_revision(decision.portfolio, decision.revision, book.record.revision)
         taken = [order.id for order in decision.orders if order.id in self._decision_of]
         if taken:
             raise Conflict(f"orders {', '.join(taken)} of decision {decision.id} belong to another decision.")
         self._decisions[decision.id] = decision
+        if decision.target_id:
+            self._answers.setdefault(decision.target_id, decision.id)
         for order in decision.orders:
             book.orders[order.id] = book.open[order.id] = order
             self._decision_of[order.id] = decision.id
@@ -57,12 +102,20 @@ class InMemoryLedger:
         if last is None or last <= decision.decided_at:
             last, version = decision.decided_at, decision.model_version or version
         waiting = tuple(book.open.values()) if decision.orders else book.record.open_orders
-        book.record = replace(book.record, last_decision_at=last, model_version=version, open_orders=waiting)
+        book.record = replace(
+            book.record,
+            last_decision_at=last,
+            model_version=version,
+            open_orders=waiting,
+            revision=book.record.revision + 1,
+        )
 
-    def settle(self, settlement: Settlement) -> None:
+    def settle(self, settlement: Settlement, *, token: int | None = None) -> None:
         known = self._books.get(settlement.portfolio)
         check_settlement(settlement, known.record.positions if known else None)
         book = self._book(settlement.portfolio)
+        require_token(token, self.granted)
+        require_revision(settlement.portfolio, settlement.revision, book.record.revision)
         _check_against(book, settlement)
         new = [fill for fill in settlement.fills if fill.id not in book.fills]
         for fill in new:
@@ -73,6 +126,10 @@ class InMemoryLedger:
         for fill in new:
             book.fills[fill.id] = fill
             book.fills_of.setdefault(fill.order_id, []).append(fill)
+        for entry in settlement.entries:
+            if entry.id not in book.entries:
+                book.entries[entry.id] = entry
+                book.changes.append(entry)
         nav = settlement.nav
         if nav is not None:
             book.nav[nav.at] = nav
@@ -88,6 +145,8 @@ class InMemoryLedger:
             open_orders=tuple(book.open.values()) if settlement.orders else before.open_orders,
             last_fill_id=new[-1].id if new else before.last_fill_id,
             awaited=before.awaited if nav is None else settlement.awaited,
+            bars_version=before.bars_version if nav is None else settlement.bars_version,
+            revision=before.revision + 1,
         )
 
     def set_state(
@@ -108,15 +167,31 @@ class InMemoryLedger:
             book.record = replace(
                 book.record, state=state, state_reason=reason, state_since=at.astimezone(dt.UTC), peak_nav_usd=peak
             )
-            book.states.append((at, state, reason))
+            book.changes.append(StateChange(at.astimezone(dt.UTC), state, reason))
 
-    def explain(self, order_id: str) -> OrderTrail:
+    def set_target(self, target: Target) -> None:
+        check_target(target)
+        self._book(target.portfolio).targets.setdefault(target.id, target)
+
+    def pending_target(self, portfolio: str) -> Target | None:
+        """The newest target, unless a decision has answered it."""
+        newest = next(reversed(self._book(portfolio).targets.values()), None)
+        return None if newest is None or newest.id in self._answers else newest
+
+    def decision_of(self, target_id: str) -> Decision | None:
+        """The decision that answered a target."""
+        found = self._answers.get(target_id)
+        return None if found is None else self._decisions[found]
+
+    def trail(self, order_id: str) -> OrderTrail:
         if order_id not in self._decision_of:
             raise NotFound(f"no order {order_id!r} in the ledger.")
         decision = self._decisions[self._decision_of[order_id]]
         book = self._books[decision.portfolio]
         decision = replace(decision, prices=dict(decision.prices))  # a trail is written out: plain types only
-        return OrderTrail(book.orders[order_id], tuple(book.fills_of.get(order_id, ())), decision)
+        order = book.orders[order_id]
+        brought = (e for e in book.entries.values() if e.symbol == order.symbol and e.at >= order.decided_at)
+        return OrderTrail(order, tuple(book.fills_of.get(order_id, ())), decision, tuple(brought))
 
     def decisions(self, portfolio: str) -> list[Decision]:
         """All decisions of a portfolio, oldest first."""
@@ -134,13 +209,18 @@ class InMemoryLedger:
         """NAV and cash at each settled close, oldest first."""
         return list(self._book(portfolio).nav.values())
 
-    def state_history(self, portfolio: str) -> list[tuple[dt.datetime, TradingState, str]]:
-        """Every change of state with its reason, oldest first."""
-        return list(self._book(portfolio).states)
+    def changes(self, portfolio: str) -> list[StateChange | SpecChange | CashEntry]:
+        """Changes of state and spec, and cash that moved without a trade, by time."""
+        return sorted(self._book(portfolio).changes, key=lambda change: change.at)
 
     def _book(self, portfolio: str) -> _Book:
         if portfolio not in self._books:
-            raise NotFound(f"no portfolio {portfolio!r} in the ledger.", remedy="Load its spec first.")
+            known = ", ".join(sorted(self._books)) or "none"
+            raise NotFound(
+                f"no portfolio {portfolio!r} in the ledger.",
+                field="portfolio",
+                remedy=f"There are: {known}. A trader registers its portfolios when it starts.",
+            )
         return self._books[portfolio]
 
 
@@ -159,6 +239,7 @@ def _new_record(spec: PortfolioSpec) -> PortfolioRecord:
         last_decision_at=None,
         last_fill_id=None,
         model_version="",
+        spec=spec,
     )
 
 

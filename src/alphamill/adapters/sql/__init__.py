@@ -1,7 +1,9 @@
-"""Ledger and bar journal on a relational database."""
+"""Ledger, bar journal, lease and status board on a relational database."""
 
 from alphamill.adapters.sql.journal import SqlBarJournal
+from alphamill.adapters.sql.lease import SqlLease
 from alphamill.adapters.sql.ledger import SqlLedger
-from alphamill.adapters.sql.reader import LedgerReader, StateChange
+from alphamill.adapters.sql.status import SqlStatusBoard
+from alphamill.adapters.sql.view import SqlLedgerView
 
-__all__ = ["LedgerReader", "SqlBarJournal", "SqlLedger", "StateChange"]
+__all__ = ["SqlBarJournal", "SqlLease", "SqlLedger", "SqlLedgerView", "SqlStatusBoard"]

@@ -1,4 +1,4 @@
-"""`Ledger` on a relational database: SQLite in a file, SQLite in memory for backtests, or PostgreSQL."""
+"""`Ledger` on a relational database: SQLite in a file or in memory, or PostgreSQL. Each write is one transaction."""
 
 import datetime as dt
 from typing import Any
@@ -9,19 +9,27 @@ from sqlalchemy.exc import IntegrityError
 
 from alphamill.adapters.sql import statements as sql
 from alphamill.adapters.sql.engine import Database
-from alphamill.adapters.sql.reader import LedgerReader
-from alphamill.adapters.sql.rows import decision_row, order_row, to_decision, to_fill, to_order, to_record
+from alphamill.adapters.sql.rows import decision_row, order_row
 from alphamill.adapters.sql.schema import ensure_schema
 from alphamill.adapters.sql.settling import write_settlement
+from alphamill.adapters.sql.view import SqlLedgerView, decision_with_id
 from alphamill.domain.decisions import Decision, TradingState
-from alphamill.domain.ledger import OrderTrail, PortfolioRecord, Settlement
-from alphamill.domain.ledger_rules import check_decision, check_settlement, require_zone
+from alphamill.domain.ledger import PortfolioRecord, Settlement, Target
+from alphamill.domain.ledger_rules import (
+    check_decision,
+    check_settlement,
+    check_target,
+    require_revision,
+    require_token,
+    require_zone,
+    spec_difference,
+)
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import Conflict, NotFound
+from alphamill.errors import Conflict, StaleRevision
 
 
-class SqlLedger:
-    """The truth about decisions, orders, fills and state. Each write is one transaction.
+class SqlLedger(SqlLedgerView):
+    """The truth about decisions, orders, fills and state.
 
     Parameters
     ----------
@@ -36,57 +44,50 @@ class SqlLedger:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
-        self._documents: dict[str, tuple[PortfolioSpec, dict[str, Any]]] = {}
-        ensure_schema(self._database)
+        database = Database(url)
+        ensure_schema(database)
+        super().__init__(database)
 
-    @property
-    def reader(self) -> LedgerReader:
-        """Queries over this ledger; the only way to read one in memory."""
-        return LedgerReader(self._database)
+    def register(self, spec: PortfolioSpec, at: dt.datetime) -> PortfolioRecord:
+        """The portfolio, created ACTIVE with its initial cash when unknown; a changed spec is recorded as a change.
 
-    def close(self) -> None:
-        self._database.close()
-
-    def load(self, spec: PortfolioSpec) -> PortfolioRecord:
-        """The portfolio's record; created ACTIVE with its initial cash when unknown. Stores a changed spec."""
-        document = self._document(spec)
+        Raises
+        ------
+        InvalidInput
+            A naive datetime.
+        """
+        require_zone("at", at)
+        document = orjson.loads(spec.model_dump_json())
         with self._database.read() as connection:
             row = connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one_or_none()
-            if row is not None and row.spec == document:
-                return _record(connection, row)
-        try:
-            with self._database.write() as connection:
-                _write_spec(connection, spec, document)
-        except IntegrityError:
-            pass  # another process created it between our question and our answer: its row is read below
-        with self._database.read() as connection:
-            return _record(connection, connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one())
+        if row is None or row.spec != document:
+            try:
+                with self._database.write() as connection:
+                    _write_spec(connection, spec, document, at)
+            except IntegrityError:
+                pass  # another process created it between our question and our answer: its row is read below
+        return self.record(spec.name)
 
-    def _document(self, spec: PortfolioSpec) -> dict[str, Any]:
-        """The spec as the database keeps it; made once for each object, which cannot change."""
-        known = self._documents.get(spec.name)
-        if known is None or known[0] is not spec:
-            known = self._documents[spec.name] = spec, orjson.loads(spec.model_dump_json())
-        return known[1]
-
-    def commit_decision(self, decision: Decision) -> None:
+    def commit(self, decision: Decision, *, token: int | None = None) -> None:
         """Decision, inputs, rule results and PENDING orders; moves `last_decision_at` and `model_version` forward.
 
-        The same decision again changes nothing.
+        The same decision again changes nothing, whatever the books' revision is by then.
 
         Raises
         ------
         InvalidInput
             A value that cannot be given back exactly; see `check_decision`.
         NotFound
-            The portfolio was never loaded.
+            The portfolio was never registered.
+        StaleRevision, Fenced
+            The books moved on since `decision.revision`, or another trader was granted the lease.
         Conflict
             The id is taken by another decision, or an order's id by an order of another decision.
         """
         check_decision(decision)
         try:
             with self._database.write() as connection:
+                self._turn(connection, decision.portfolio, decision.revision, token)
                 connection.execute(sql.INSERT_DECISION, decision_row(decision))
                 if decision.orders:
                     connection.execute(sql.INSERT_ORDERS, [order_row(o, decision.id) for o in decision.orders])
@@ -98,10 +99,10 @@ class SqlLedger:
                         "model_version": decision.model_version,
                     },
                 )
-        except IntegrityError as error:
+        except (IntegrityError, StaleRevision) as error:
             self._settle_dispute(decision, error)
 
-    def settle(self, settlement: Settlement) -> None:
+    def settle(self, settlement: Settlement, *, token: int | None = None) -> None:
         """Order updates, fills, cash, positions (all that are held) and NAV. The same fill id again changes nothing.
 
         `last_settled_at` moves only with a NAV point.
@@ -112,16 +113,15 @@ class SqlLedger:
             A value that is not finite, or a naive datetime.
         NotFound
             The portfolio, an order, or a fill's order is unknown.
+        StaleRevision, Fenced
+            The books moved on since `settlement.revision`, or another trader was granted the lease.
         Conflict
             Older than the last settlement, a final order would change its status, or a fill id is taken by
             another fill.
         """
         check_settlement(settlement)
-        name = settlement.portfolio
         with self._database.write() as connection:
-            row = connection.execute(sql.PORTFOLIO_FOR_UPDATE, {"portfolio": name}).one_or_none()
-            if row is None:
-                raise _unknown_portfolio(name)
+            row = self._turn(connection, settlement.portfolio, settlement.revision, token)
             write_settlement(connection, row, settlement)
 
     def set_state(
@@ -144,9 +144,7 @@ class SqlLedger:
         """
         require_zone("at", at)
         with self._database.write() as connection:
-            row = connection.execute(sql.PORTFOLIO_FOR_UPDATE, {"portfolio": portfolio}).one_or_none()
-            if row is None:
-                raise _unknown_portfolio(portfolio)
+            row = self._locked(connection, portfolio)
             if (row.state, row.state_reason) == (state.value, reason) or only_from not in (None, row.state):
                 return
             resumes = state is TradingState.ACTIVE and row.state != state
@@ -164,35 +162,50 @@ class SqlLedger:
                 sql.INSERT_STATE, {"portfolio": portfolio, "at": at, "state": state.value, "reason": reason}
             )
 
-    def explain(self, order_id: str) -> OrderTrail:
-        """The order as it stands, its fills, and its decision exactly as committed; `NotFound` otherwise."""
-        with self._database.read() as connection:
-            order = connection.execute(sql.ORDER, {"order_id": order_id}).one_or_none()
-            if order is None:
-                raise NotFound(
-                    f"no order {order_id!r} in {self._database.name}.",
-                    field="order_id",
-                    remedy="`alphamill portfolio orders` lists them; ALPHAMILL_HOME says whose.",
-                )
-            fills = connection.execute(sql.ORDER_FILLS, {"order_id": order_id}).all()
-            decision = _decision(connection, order.decision_id)
-            if decision is None:
-                raise ValueError(f"order {order_id} without its decision {order.decision_id}")
-            return OrderTrail(to_order(order), tuple(to_fill(fill) for fill in fills), decision)
+    def set_target(self, target: Target) -> None:
+        """What a person wants; the same id again changes nothing.
 
-    def _settle_dispute(self, decision: Decision, error: IntegrityError) -> None:
-        """The database refused a decision: already there, or one of three ways to be wrong."""
+        Raises
+        ------
+        InvalidInput
+            A weight that is not finite, or a naive datetime.
+        NotFound
+            The portfolio is unknown.
+        """
+        check_target(target)
+        with self._database.write() as connection:
+            self._locked(connection, target.portfolio)
+            if connection.execute(sql.TARGET, {"target_id": target.id}).one_or_none() is not None:
+                return
+            values = {"id": target.id, "portfolio": target.portfolio, "weights": dict(target.weights), "at": target.at}
+            connection.execute(sql.INSERT_TARGET, {**values, "requested_by": target.requested_by})
+
+    def _turn(self, connection: Connection, portfolio: str, revision: int, token: int | None) -> Row[Any]:
+        """The portfolio's row, locked, when this writer may write it."""
+        row = self._locked(connection, portfolio)
+        require_token(token, connection.execute(sql.HIGHEST_TOKEN).scalar())
+        require_revision(portfolio, revision, row.revision)
+        return row
+
+    def _locked(self, connection: Connection, portfolio: str) -> Row[Any]:
+        row = connection.execute(sql.PORTFOLIO_FOR_UPDATE, {"portfolio": portfolio}).one_or_none()
+        if row is None:
+            raise self._unknown(connection, portfolio)
+        return row
+
+    def _settle_dispute(self, decision: Decision, error: IntegrityError | StaleRevision) -> None:
+        """A decision was refused: it is there already, or one of three ways to be wrong."""
         with self._database.read() as connection:
-            known = _decision(connection, decision.id)
+            known = decision_with_id(connection, decision.id)
             if known == decision:
                 return
+            if isinstance(error, StaleRevision):
+                raise error
             if known is not None:
                 raise Conflict(
                     f"decision {decision.id} is already recorded with other content.",
                     remedy="A decision is never changed: make a new one.",
                 ) from error
-            if connection.execute(sql.PORTFOLIO, {"portfolio": decision.portfolio}).one_or_none() is None:
-                raise _unknown_portfolio(decision.portfolio) from error
             ids = [order.id for order in decision.orders]
             taken = [row.id for row in connection.execute(sql.ORDERS_BY_ID, {"ids": ids})]
         raise Conflict(
@@ -201,22 +214,14 @@ class SqlLedger:
         ) from error
 
 
-def _record(connection: Connection, row: Row[Any]) -> PortfolioRecord:
-    held = connection.execute(sql.POSITIONS, {"portfolio": row.name}).all()
-    waiting = connection.execute(sql.OPEN_ORDERS, {"portfolio": row.name}).all()
-    return to_record(row, held, waiting)
-
-
-def _decision(connection: Connection, decision_id: str) -> Decision | None:
-    row = connection.execute(sql.DECISION, {"decision_id": decision_id}).one_or_none()
-    if row is None:
-        return None
-    return to_decision(row, connection.execute(sql.DECISION_ORDERS, {"decision_id": decision_id}).all())
-
-
-def _write_spec(connection: Connection, spec: PortfolioSpec, document: dict[str, Any]) -> None:
-    if connection.execute(sql.PORTFOLIO, {"portfolio": spec.name}).one_or_none() is not None:
-        connection.execute(sql.UPDATE_SPEC, {"of_portfolio": spec.name, "new_spec": document})
+def _write_spec(connection: Connection, spec: PortfolioSpec, document: dict[str, Any], at: dt.datetime) -> None:
+    row = connection.execute(sql.PORTFOLIO_FOR_UPDATE, {"portfolio": spec.name}).one_or_none()
+    if row is not None:
+        difference = spec_difference(row.spec, document)
+        if difference:
+            connection.execute(sql.UPDATE_SPEC, {"of_portfolio": spec.name, "new_spec": document})
+            change = {field: list(values) for field, values in difference.items()}
+            connection.execute(sql.INSERT_SPEC_CHANGE, {"portfolio": spec.name, "at": at, "difference": change})
         return
     cash = spec.initial_cash_usd
     connection.execute(
@@ -232,7 +237,3 @@ def _write_spec(connection: Connection, spec: PortfolioSpec, document: dict[str,
             "model_version": "",
         },
     )
-
-
-def _unknown_portfolio(name: str) -> NotFound:
-    return NotFound(f"no portfolio {name!r} in the ledger.", remedy="Load its spec first.")

@@ -10,8 +10,9 @@ from sqlalchemy import Row
 from alphamill.domain.decisions import Decision, Refusal, RuleResult, Signal, TradingState, Verdict
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecast
-from alphamill.domain.ledger import PortfolioRecord
+from alphamill.domain.ledger import CashEntry, CashKind, PortfolioRecord, Target
 from alphamill.domain.orders import Fill, Order, OrderStatus, Position, Side
+from alphamill.domain.portfolios import PortfolioSpec
 
 Values = dict[str, Any]
 
@@ -36,6 +37,8 @@ def decision_row(decision: Decision) -> Values:
         "target_weights": decision.target_weights,
         "rules": decision.rules,
         "refusals": decision.refusals,
+        "target_id": decision.target_id,
+        "revision": decision.revision,
     }
 
 
@@ -92,6 +95,8 @@ def to_decision(row: Row[Any], orders: Sequence[Row[Any]]) -> Decision:
         rules=tuple(RuleResult(**{**r, "verdict": Verdict(r["verdict"])}) for r in row.rules),
         refusals=tuple(Refusal(**r) for r in row.refusals),
         orders=tuple(_committed_order(order) for order in orders),
+        target_id=row.target_id,
+        revision=row.revision,
     )
 
 
@@ -125,7 +130,30 @@ def to_fill(row: Row[Any]) -> Fill:
     )
 
 
-def to_record(row: Row[Any], positions: Sequence[Row[Any]], open_orders: Sequence[Row[Any]]) -> PortfolioRecord:
+def entry_row(entry: CashEntry, portfolio: str) -> Values:
+    return {
+        "id": entry.id,
+        "portfolio": portfolio,
+        "symbol": entry.symbol,
+        "kind": entry.kind.value,
+        "at": entry.at,
+        "quantity": entry.quantity,
+        "amount_usd": entry.amount_usd,
+        "detail": entry.detail,
+    }
+
+
+def to_entry(row: Row[Any]) -> CashEntry:
+    return CashEntry(row.id, row.symbol, CashKind(row.kind), row.at, row.quantity, row.amount_usd, row.detail)
+
+
+def to_target(row: Row[Any]) -> Target:
+    return Target(row.id, row.portfolio, row.weights, row.at, row.requested_by)
+
+
+def to_record(
+    row: Row[Any], spec: PortfolioSpec, positions: Sequence[Row[Any]], open_orders: Sequence[Row[Any]]
+) -> PortfolioRecord:
     return PortfolioRecord(
         name=row.name,
         state=TradingState(row.state),
@@ -139,6 +167,9 @@ def to_record(row: Row[Any], positions: Sequence[Row[Any]], open_orders: Sequenc
         last_decision_at=row.last_decision_at,
         last_fill_id=row.last_fill_id,
         model_version=row.model_version,
+        spec=spec,
+        revision=row.revision,
+        bars_version=row.bars_version,
         state_since=row.state_changed_at,
         awaited=tuple(row.awaited or ()),
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: Newest revision in migrations/versions. Known here so that opening an up-to-date database needs no Alembic.
-HEAD = "0004"
+HEAD = "0005"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from alphamill.adapters.sql import statements as sql
-from alphamill.adapters.sql.rows import fill_row, to_fill
+from alphamill.adapters.sql.rows import entry_row, fill_row, to_fill
 from alphamill.domain.ledger import Settlement
 from alphamill.domain.orders import Fill
 from alphamill.errors import Conflict, NotFound
@@ -18,6 +18,7 @@ def write_settlement(connection: Connection, row: Row[Any], settlement: Settleme
     _require_order(row.last_settled_at, settlement)
     _update_orders(connection, settlement)
     last_fill_id = _insert_fills(connection, settlement) or row.last_fill_id
+    _insert_entries(connection, settlement)
     _replace_positions(connection, settlement)
     _write_balance(connection, row, settlement, last_fill_id)
 
@@ -95,6 +96,17 @@ def _insert_fills(connection: Connection, settlement: Settlement) -> str | None:
     return next(reversed(fills))
 
 
+def _insert_entries(connection: Connection, settlement: Settlement) -> None:
+    """Those that are new: a session that is settled again books its dividends once."""
+    entries = {entry.id: entry for entry in settlement.entries}
+    if not entries:
+        return
+    for row in connection.execute(sql.ENTRIES_BY_ID, {"ids": list(entries)}):
+        del entries[row.id]
+    if entries:
+        connection.execute(sql.INSERT_ENTRIES, [entry_row(entry, settlement.portfolio) for entry in entries.values()])
+
+
 def _require_same(known: Fill, fill: Fill) -> None:
     if known != fill:
         raise Conflict(f"fill {fill.id} is already recorded with other content.", field="fills")
@@ -120,5 +132,6 @@ def _write_balance(connection: Connection, row: Row[Any], settlement: Settlement
             "new_last_settled_at": settled_at,
             "new_last_fill_id": last_fill_id,
             "new_awaited": row.awaited if nav is None else list(settlement.awaited),
+            "new_bars_version": row.bars_version if nav is None else settlement.bars_version,
         },
     )

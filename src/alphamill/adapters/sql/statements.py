@@ -1,15 +1,19 @@
 """The ledger's statements, built once: SQLAlchemy compiles each a single time per process."""
 
-from sqlalchemy import Update, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import Update, bindparam, case, delete, func, insert, or_, select, update
 
 from alphamill.adapters.sql.tables import (
+    cash_entries,
     decisions,
     fills,
+    leases,
     nav_history,
     orders,
     portfolios,
     positions,
+    spec_changes,
     state_history,
+    targets,
 )
 from alphamill.domain.orders import OrderStatus
 
@@ -28,6 +32,26 @@ ORDER_FILLS = select(fills).where(fills.c.order_id == bindparam("order_id")).ord
 ORDERS_BY_ID = select(orders).where(orders.c.id.in_(bindparam("ids", expanding=True)))
 FILLS_BY_ID = select(fills).where(fills.c.id.in_(bindparam("ids", expanding=True)))
 
+ENTRIES_BY_ID = select(cash_entries.c.id).where(cash_entries.c.id.in_(bindparam("ids", expanding=True)))
+ENTRIES_OF = (
+    select(cash_entries)
+    .where(
+        cash_entries.c.portfolio == bindparam("portfolio"),
+        cash_entries.c.symbol == bindparam("symbol"),
+        cash_entries.c.at >= bindparam("since", type_=cash_entries.c.at.type),
+    )
+    .order_by(cash_entries.c.seq)
+)
+NEWEST_TARGET = (
+    select(targets).where(targets.c.portfolio == bindparam("portfolio")).order_by(targets.c.seq.desc()).limit(1)
+)
+TARGET = select(targets.c.id).where(targets.c.id == bindparam("target_id"))
+DECISION_OF = (
+    select(decisions).where(decisions.c.target_id == bindparam("target_id")).order_by(decisions.c.seq).limit(1)
+)
+#: None while no lease was ever granted.
+HIGHEST_TOKEN = select(func.max(leases.c.token))
+
 INSERT_PORTFOLIO = insert(portfolios)
 INSERT_DECISION = insert(decisions)
 INSERT_ORDERS = insert(orders)
@@ -35,6 +59,9 @@ INSERT_FILLS = insert(fills)
 INSERT_POSITIONS = insert(positions)
 INSERT_NAV = insert(nav_history)
 INSERT_STATE = insert(state_history)
+INSERT_SPEC_CHANGE = insert(spec_changes)
+INSERT_ENTRIES = insert(cash_entries)
+INSERT_TARGET = insert(targets)
 DELETE_POSITIONS = delete(positions).where(positions.c.portfolio == bindparam("of_portfolio"))
 
 UPDATE_NAV = (
@@ -70,20 +97,21 @@ def _update_portfolio(*columns: str) -> Update:
 
 UPDATE_SPEC = _update_portfolio("spec")
 UPDATE_STATE = _update_portfolio("state", "state_reason", "state_changed_at", "peak_nav_usd")
-UPDATE_SETTLED = _update_portfolio("cash_usd", "nav_usd", "peak_nav_usd", "last_settled_at", "last_fill_id", "awaited")
+_SETTLED = ("cash_usd", "nav_usd", "peak_nav_usd", "last_settled_at", "last_fill_id", "awaited", "bars_version")
+UPDATE_SETTLED = _update_portfolio(*_SETTLED).values(revision=portfolios.c.revision + 1)
 
 _decided_at = bindparam("decided_at", type_=portfolios.c.last_decision_at.type)
 _model_version = bindparam("model_version", type_=portfolios.c.model_version.type)
 
+_is_later = or_(portfolios.c.last_decision_at.is_(None), portfolios.c.last_decision_at <= _decided_at)
+
 #: Forward only, and a decision that asked no model leaves the last model's version standing.
 UPDATE_DECIDED = (
     update(portfolios)
-    .where(
-        portfolios.c.name == bindparam("of_portfolio"),
-        or_(portfolios.c.last_decision_at.is_(None), portfolios.c.last_decision_at <= _decided_at),
-    )
+    .where(portfolios.c.name == bindparam("of_portfolio"))
     .values(
-        last_decision_at=_decided_at,
-        model_version=case((_model_version == "", portfolios.c.model_version), else_=_model_version),
+        revision=portfolios.c.revision + 1,
+        last_decision_at=case((_is_later, _decided_at), else_=portfolios.c.last_decision_at),
+        model_version=case((_is_later & (_model_version != ""), _model_version), else_=portfolios.c.model_version),
     )
 )

@@ -1,6 +1,6 @@
 """The relational schema: one MetaData. A change here needs a migration beside it (a test compares the two)."""
 
-from sqlalchemy import JSON, Boolean, Column, Date, Double, ForeignKey, Index, MetaData, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, Double, ForeignKey, Index, MetaData, Table, Text, text
 
 from alphamill.adapters.sql.columns import ExactDecimal, RowNumber, UtcDateTime
 
@@ -30,6 +30,10 @@ portfolios = Table(
     Column("last_fill_id", Text),
     Column("model_version", Text, nullable=False),
     Column("awaited", JSON),
+    # Raised by every write of the books; a write names the one it was computed from.
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    # Version of the bars table that was settled last; -1 before, and in rows written before it was kept.
+    Column("bars_version", BigInteger, nullable=False, server_default="-1"),
 )
 
 # `seq` is the order of writing: a restart and a report read decisions, orders and fills as they happened.
@@ -54,7 +58,10 @@ decisions = Table(
     Column("target_weights", JSON, nullable=False),
     Column("rules", JSON, nullable=False),
     Column("refusals", JSON, nullable=False),
+    Column("target_id", Text, nullable=False, server_default=""),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
     Index(None, "portfolio", "seq"),
+    Index(None, "target_id"),
 )
 
 # quantity and `committed_detail` keep the order as it was decided; the last four columns follow the broker.
@@ -127,6 +134,63 @@ state_history = Table(
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index(None, "portfolio", "seq"),
+)
+
+spec_changes = Table(
+    "spec_changes",
+    metadata,
+    Column("seq", RowNumber, primary_key=True, autoincrement=True),
+    Column("portfolio", Text, ForeignKey("portfolios.name"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("difference", JSON, nullable=False),
+    Index(None, "portfolio", "seq"),
+)
+
+# Cash that moved without a trade: dividends, cash in lieu of parts of a share, payouts of delisted symbols.
+cash_entries = Table(
+    "cash_entries",
+    metadata,
+    Column("seq", RowNumber, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("portfolio", Text, ForeignKey("portfolios.name"), nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("quantity", ExactDecimal, nullable=False),
+    Column("amount_usd", ExactDecimal, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index(None, "portfolio", "symbol"),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    Column("seq", RowNumber, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("portfolio", Text, ForeignKey("portfolios.name"), nullable=False),
+    Column("weights", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Index(None, "portfolio", "seq"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+trading_status = Table(
+    "trading_status",
+    metadata,
+    Column("portfolio", Text, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("bars_version", BigInteger, nullable=False),
 )
 
 _is_pending = text("NOT merged")
