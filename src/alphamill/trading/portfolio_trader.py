@@ -5,28 +5,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alphamill.domain.decisions import Decision, Refusal, TradingState
+from alphamill.domain.decisions import Decision, Refusal
 from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import Halted, NotReconciled, Unavailable
-from alphamill.execution import Account, reconcile, send_orders
-from alphamill.execution.sending import confirmed
+from alphamill.errors import Unavailable
+from alphamill.execution import Account, send_orders
+from alphamill.execution.sending import cancelled
 from alphamill.features.history import BarHistory
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
 from alphamill.ports import Broker, Forecaster, Ledger, Notifier
 from alphamill.risk import Rules, default_rules, next_state
-from alphamill.trading import books
+from alphamill.trading import books, targets
 from alphamill.trading.agreement import Agreement
-from alphamill.trading.books import UNANSWERED, forbids, in_doubt, unclear
-from alphamill.trading.decision import decision_of
+from alphamill.trading.books import UNANSWERED, forbids, unclear
+from alphamill.trading.decision import decision_of, logged_as
 from alphamill.trading.delistings import Delistings
 from alphamill.trading.exits import exit_plan, forbidden, missed_sessions, not_scheduled, plan_or_exit, tripped
 from alphamill.trading.inputs import gather
 from alphamill.trading.market import Market, history_refusals
 from alphamill.trading.newest import SessionFeatures
-from alphamill.trading.plan import plan_to_weights, risk_context
-from alphamill.trading.targets import require_tradable, require_valid_targets
+from alphamill.trading.plan import risk_context
 
 MISSED = "its open has passed"
 #: While sending takes longer than this, the state is read again.
@@ -47,6 +46,8 @@ class PortfolioTrader:
         Bars up to the session being decided; shared with the loop that appends to it.
     rules
         Risk rules; the default set of `spec` when None.
+    on_orders
+        Hears orders that have just taken a status, once the ledger holds it. Must not raise.
 
     Attributes
     ----------
@@ -65,6 +66,7 @@ class PortfolioTrader:
         history: BarHistory,
         notifier: Notifier,
         rules: Rules | None = None,
+        on_orders: Callable[[Sequence[Order]], object] = lambda orders: None,
     ) -> None:
         self.spec = spec
         self.symbols = spec.universe.symbols
@@ -76,6 +78,7 @@ class PortfolioTrader:
         self._history = history
         self._notifier = notifier
         self._rules = default_rules(spec) if rules is None else rules
+        self._on_orders = on_orders
         self._told: set[str] = set()
         self.agreement = Agreement(broker, ledger, spec.broker.share_step, self._tell)
 
@@ -107,8 +110,7 @@ class PortfolioTrader:
     def decides_again(self, close: datetime) -> bool:
         """Whether the session closed at `close` was settled but not decided (the process died in between)."""
         record = self._ledger.load(self.spec)
-        decided = record.last_decision_at
-        return record.last_settled_at == close and (decided is None or decided < close)
+        return record.last_settled_at == close and not (record.last_decision_at and record.last_decision_at >= close)
 
     def on_session(self, market: Market, *, late: str | None = None) -> Decision | None:
         """Settle and decide the session that closed at `market.ts`; both happen once however often it is called.
@@ -122,11 +124,13 @@ class PortfolioTrader:
             return None
         record = self._cancel(record, MISSED, books.over(record, scheduled=not not_scheduled(self.spec, market)))
         decision = self._decide(record, market, late)
-        self._ledger.commit_decision(decision)
-        if decision.orders:
-            self.send_committed(compared=True)
-        elif record.open_orders:
-            self.enforce_state()  # the drawdown may have tripped since
+        with logged_as(decision):
+            self._ledger.commit_decision(decision)
+            self._on_orders(decision.orders)
+            if decision.orders:
+                self.send_committed(compared=True)
+            elif record.open_orders:
+                self.enforce_state()  # the drawdown may have tripped since
         for alert in of_decision(decision, self.spec):
             self._tell(alert)
         return decision
@@ -143,28 +147,19 @@ class PortfolioTrader:
         Halted, NotReconciled, Conflict
             When no order may be sent, or `late` says why none can reach its open any more.
         """
-        require_valid_targets(self.spec, weights)
-        require_tradable(weights, market.prices, self._delistings.gone(market.ts), late)
+        targets.require_valid_targets(self.spec, weights)
+        targets.require_tradable(weights, market.prices, self._delistings.gone(market.ts), late)
         record = self._ledger.load(self.spec)
-        if record.state is TradingState.HALTED:
-            raise Halted(f"portfolio {self.spec.name} is HALTED: {record.state_reason}.", remedy="Resume it first.")
-        differences = reconcile(record, self._broker)
-        if differences:
-            raise NotReconciled(f"ledger and broker disagree: {'; '.join(differences)}.", remedy="Settle this first.")
+        targets.require_may_send(record, self._broker)
         record = self._cancel(record, "replaced by a manual target")
-        if record.open_orders:
-            raise NotReconciled(
-                in_doubt(record.open_orders), remedy="Ask the broker about them; nothing new is sent meanwhile."
-            )
-        at = max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1))
-        context = replace(risk_context(self.spec, record, market, record.state), decided_at=at)
-        targets = {symbol: weights.get(symbol, 0.0) for symbol in self.spec.universe.symbols if symbol in market.prices}
-        said = dict.fromkeys(targets, "manual target")
-        current = market.weights(record.positions, record.nav_usd)
-        plan = plan_to_weights(context, self._rules, current, targets, {}, said, set())
-        decision = decision_of(self.spec, record, replace(market, ts=at), "manual", plan=plan)
-        self._ledger.commit_decision(decision)
-        self.send_committed(compared=True)
+        targets.require_none_in_doubt(record)
+        market = replace(market, ts=max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1)))
+        plan = targets.manual_plan(self.spec, record, market, weights, self._rules)
+        decision = decision_of(self.spec, record, market, "manual", plan=plan)
+        with logged_as(decision):
+            self._ledger.commit_decision(decision)
+            self._on_orders(decision.orders)
+            self.send_committed(compared=True)
         return decision
 
     def send_committed(self, late: Late = lambda decided_at: None, *, compared: bool = False) -> None:
@@ -201,8 +196,9 @@ class PortfolioTrader:
     def enforce_state(self) -> PortfolioRecord:
         """Cancel open orders the state forbids: all when HALTED, those not toward zero when REDUCING."""
         record = self._ledger.load(self.spec)
-        forbidden = [o for o in record.open_orders if forbids(record, o)]
-        return self._cancel(record, f"portfolio is {record.state}", forbidden)
+        return self._cancel(
+            record, f"portfolio is {record.state}", [o for o in record.open_orders if forbids(record, o)]
+        )
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         step = self.spec.broker.share_step
@@ -224,6 +220,7 @@ class PortfolioTrader:
         self._ledger.settle(
             Settlement(record.name, market.ts, tuple(orders), tuple(fills), account.cash_usd, positions, nav, awaited)
         )
+        self._on_orders(books.with_new_status(record, orders))
         return self._ledger.load(self.spec)
 
     def adjust(self, market: Market) -> None:
@@ -287,11 +284,8 @@ class PortfolioTrader:
         return self._ledger.load(self.spec)
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
-        # PENDING too: the process may have died after sending and before writing that down.
         try:
-            if self._broker.order(order.id) is None:
-                return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")
-            return confirmed(order, self._broker.cancel(order.id))
+            return cancelled(order, self._broker, why)
         except Unavailable as error:
             if order.id not in self._told:  # it is tried again every second; a person hears of it once
                 self._told.add(order.id)
@@ -299,6 +293,6 @@ class PortfolioTrader:
             return None
 
     def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> None:
-        at = record.last_settled_at or orders[0].decided_at
-        positions = tuple(record.positions.values())
+        at, positions = record.last_settled_at or orders[0].decided_at, tuple(record.positions.values())
         self._ledger.settle(Settlement(self.spec.name, at, tuple(orders), (), record.cash_usd, positions, None))
+        self._on_orders(books.with_new_status(record, orders))
