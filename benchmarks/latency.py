@@ -223,7 +223,7 @@ def _settings(runtime: Any, number: int, names: int) -> Any:
     portfolio.write_text(yaml.safe_dump({**document, "spec": spec}))
     own = {
         "portfolios": (portfolio,),
-        "redis_url": f"{runtime.settings.redis_url.rpartition('/')[0]}/{number}",
+        "redis_url": f"{runtime.settings.redis_url.get_secret_value().rpartition('/')[0]}/{number}",
         "lake_uri": str(home / f"lake-{number}"),
         "ledger_dsn": f"sqlite:///{home / f'ledger-{number}.db'}",
         "clock": "bars",

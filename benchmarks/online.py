@@ -51,12 +51,13 @@ def measure(quick: bool) -> Section:
     sizes, sessions = ((5, 50), 300) if quick else ((5, 50, 500), 3_300)
     with TemporaryDirectory(prefix="alphamill-bench-") as folder, Runtime(Settings(home=Path(folder))) as runtime:
         settings = runtime.settings
-        store = FeastFeatureStore(settings.feature_repo, Path(folder) / "features", settings.redis_url)
+        redis_url = settings.redis_url.get_secret_value()
+        store = FeastFeatureStore(settings.feature_repo, Path(folder) / "features", redis_url)
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # Feast says what it makes
             store.apply()
         rows, checks = [], []
         for names in sizes:
-            parts = _Parts(store, settings.redis_url, names, sessions)
+            parts = _Parts(store, redis_url, names, sessions)
             rows += _write_rows(names, parts, quick)
             rows += _read_rows(names, parts, quick)
             checks.append(parts.check())

@@ -1,6 +1,5 @@
 """What Feast serves: one view of all registered features. Declarations only; `alphamill.features` computes them."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueT
 from feast.types import Float64, String
 
 from alphamill.bootstrap import model_features as seen_by_model
+from alphamill.environment import FEATURES_DIR, require
 from alphamill.features import registered
 from alphamill.settings import load_settings
 
@@ -17,7 +17,7 @@ symbol = Entity(
 
 offline = FileSource(
     name="daily_features_offline",
-    path=str(Path(os.environ["ALPHAMILL_FEATURES_DIR"]).resolve() / "features.parquet"),
+    path=str(Path(require(FEATURES_DIR)).resolve() / "features.parquet"),
     timestamp_field="ts",
 )
 

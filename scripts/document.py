@@ -15,9 +15,10 @@ from pydantic_core import PydanticUndefined
 
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import AlphamillError
-from alphamill.settings import REPO_ROOT, Settings
+from alphamill.settings import Settings
 from alphamill.validation import ROW_RULES
 
+REPO_ROOT = Path(__file__).resolve().parents[1]
 PART = re.compile(r"(<!-- begin: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 LANGUAGES = {".py": "python", ".yaml": "yaml"}
 
@@ -47,7 +48,8 @@ def _table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 def _settings() -> Iterator[tuple[str, ...]]:
     for name, field in Settings.model_fields.items():
-        yield f"`ALPHAMILL_{name.upper()}`", _shown(field.default), field.description or ""
+        default = "as installed" if field.default_factory else _shown(field.default)
+        yield f"`ALPHAMILL_{name.upper()}`", default, field.description or ""
 
 
 def _portfolio(model: type[BaseModel] = PortfolioSpec, prefix: str = "") -> Iterator[tuple[str, ...]]:
@@ -66,8 +68,6 @@ def _shown(value: Any) -> str:
         return "see right"
     if isinstance(value, (tuple, dict)):
         return ", ".join(map(_shown, value)) or "none"
-    if isinstance(value, Path):
-        value = value.relative_to(REPO_ROOT) if value.is_absolute() else value
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

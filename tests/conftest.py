@@ -1,6 +1,7 @@
 """Fixtures shared by all suites. Slow parts start once per session, as children that cannot be orphaned."""
 
 import datetime as dt
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import pytest
+import structlog
 
 from alphamill import environment
 from alphamill.domain.models import ModelCard
@@ -21,6 +23,17 @@ def _no_settings_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test sees the default settings, whatever the shell or a session fixture has exported."""
     for name in [name for name in os.environ if name.startswith(environment.PREFIX)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_logging_leaks_out() -> Iterator[None]:
+    """Commands set up logging for their process, which here is that of the tests."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = [handler for handler in root.handlers if handler in before]
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +52,7 @@ def runtime_home(runtime: Runtime) -> Path:
 @pytest.fixture(scope="session")
 def redis_url(runtime: Runtime) -> str:
     """URL of a real Redis server. Shared: use keys of your own, never FLUSHALL."""
-    return runtime.settings.redis_url
+    return runtime.settings.redis_url.get_secret_value()
 
 
 #: Features of the tiny models below: mean = 0.1 * ret_1 + 0.2 * rsi_14 + 0.3 * vol_21.

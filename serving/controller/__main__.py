@@ -4,19 +4,26 @@ import gc
 
 import uvicorn
 
+from alphamill.logs import configure
 from alphamill.runtimes.embedded.watch import exit_with_runtime
-from alphamill.settings import load_settings
+from alphamill.settings import Settings, load_settings
 from serving.controller.app import create_app
 
 
 def main() -> None:
     exit_with_runtime()
     settings = load_settings()
+    configure(settings, "controller")
+    serve(settings)
+
+
+def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT; logging is set up already."""
     uvicorn.run(
         create_app(settings, started=keep_what_is_there),
         host=settings.controller_host,
         port=settings.controller_port,
-        log_level=settings.log_level.lower(),
+        log_config=None,
         access_log=False,
     )
 

@@ -12,6 +12,7 @@ from alphamill.settings import Settings
 from serving.controller import data, model, operations, portfolio, predict, problems
 from serving.controller.deps import Parts
 from serving.controller.engine import Engine
+from serving.controller.request_ids import RequestIds
 
 
 def create_app(
@@ -49,6 +50,7 @@ def create_app(
         summary="Bars in, decisions and orders out; every order explained.",
         lifespan=lifespan,
     )
+    app.add_middleware(RequestIds)
     problems.install(app)
     for module in (data, predict, portfolio, model, operations):
         app.include_router(module.router)

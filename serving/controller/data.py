@@ -4,7 +4,7 @@ import polars as pl
 from fastapi import APIRouter
 
 from alphamill.domain.bars import RAW_BAR_SCHEMA
-from alphamill.errors import AlphamillError
+from alphamill.errors import AlphamillError, InvalidBar
 from serving.controller.deps import WithParts
 from serving.controller.models import BarIn, Done
 from serving.controller.problems import PROBLEMS
@@ -22,6 +22,8 @@ def store_bar(bar: BarIn, parts: WithParts) -> Done:
         parts.door.accept(pl.DataFrame([row], schema=RAW_BAR_SCHEMA))
     except AlphamillError as error:
         parts.metrics.bars_refused.labels(error.code).inc()
+        if isinstance(error, InvalidBar) and error.rule:
+            parts.metrics.on_quarantined({error.rule: 1})
         raise
     parts.engine.wake()
     return Done(message="Data stored successfully")

@@ -96,7 +96,9 @@ class Engine:
     def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
         """A person's target; see `Trader.update_target`."""
         with self._turn:
-            return self._trader.update_target(portfolio, weights)
+            decision = self._trader.update_target(portfolio, weights)
+        self._metrics.on_decision(decision, at=dt.datetime.now(dt.UTC))
+        return decision
 
     async def _publish(self, message: dict[str, Any]) -> None:
         try:

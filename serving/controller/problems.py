@@ -7,9 +7,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from structlog.contextvars import get_contextvars
 
 from alphamill.errors import AlphamillError
+from alphamill.secret_url import masked_text
 from serving.controller.models import Problem
+from serving.controller.request_ids import HEADER
 
 MEDIA_TYPE = "application/problem+json"
 SEND_JSON = "Send one JSON object in UTF-8, with Content-Type: application/json."
@@ -34,7 +37,7 @@ def _answer(status: int, code: str, detail: str, field: str | None = None, remed
         type=f"urn:alphamill:error:{code.lower().replace('_', '-')}",
         title=code.replace("_", " ").capitalize(),
         status=status,
-        detail=detail,
+        detail=masked_text(detail),
         code=code,
         field=field,
         remedy=remedy,
@@ -75,4 +78,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    return _answer(500, "INTERNAL_ERROR", f"{type(error).__name__}; the log of the controller has the details.")
+    answer = _answer(500, "INTERNAL_ERROR", f"{type(error).__name__}; the log of the controller has the details.")
+    # Answered outside of the middleware that names the others.
+    answer.headers[HEADER] = str(get_contextvars().get("request_id", ""))
+    return answer

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.errors import AlphamillError
+from alphamill.logs import configure
+from alphamill.settings import read_settings
 from serving.forecaster.answers import warm_up
 
 
@@ -16,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 after a stop, else the one of the error (see `alphamill.errors`)."""
     options = _parser().parse_args(arguments)
     try:
+        configure(read_settings(), "forecaster")
         forecaster = OnnxForecaster(options.model_dir, version=options.model_version)
         warm_up(forecaster)
         # Imported late: kserve takes seconds, and a bad model is refused without it.

@@ -73,7 +73,9 @@ def model_features(settings: Settings) -> tuple[str, ...]:
 def feature_store(settings: Settings) -> FeatureStore:
     from alphamill.adapters.feast.store import FeastFeatureStore
 
-    return FeastFeatureStore(settings.feature_repo, settings.home.resolve() / "features", settings.redis_url)
+    return FeastFeatureStore(
+        settings.feature_repo, settings.home.resolve() / "features", settings.redis_url.get_secret_value()
+    )
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
@@ -88,9 +90,10 @@ def mlflow_artifacts(settings: Settings) -> str:
 
 
 def model_server(settings: Settings) -> ModelServer:
+    from alphamill.adapters.clock.system import SYSTEM_CLOCK
     from alphamill.runtimes.embedded.model_server import LocalModelServer
 
-    return LocalModelServer(model_registry(settings), settings.home.resolve())
+    return LocalModelServer(model_registry(settings), settings.home.resolve(), SYSTEM_CLOCK)
 
 
 def forecaster(settings: Settings) -> "V2Forecaster":
@@ -111,13 +114,13 @@ def ledger(settings: Settings) -> "SqlLedger":
 def event_bus(settings: Settings) -> EventBus:
     from alphamill.adapters.redis.events import RedisEventBus
 
-    return RedisEventBus(settings.redis_url)
+    return RedisEventBus(settings.redis_url.get_secret_value())
 
 
 def notifier(settings: Settings, on_failure: Callable[[], object] = lambda: None) -> "AppriseNotifier":
     from alphamill.adapters.notify.apprise import AppriseNotifier
 
-    return AppriseNotifier(settings.notify_urls, on_failure=on_failure)
+    return AppriseNotifier([url.get_secret_value() for url in settings.notify_urls], on_failure=on_failure)
 
 
 def portfolios(settings: Settings) -> list[PortfolioSpec]:
@@ -189,7 +192,14 @@ def controller_parts(settings: Settings) -> ControllerParts:
         history, features = BarHistory(), NewestFeatures(feature_store(settings))
         traders = [
             PortfolioTrader(
-                spec, features=features, forecaster=asks, broker=broker, ledger=books, history=history, notifier=tells
+                spec,
+                features=features,
+                forecaster=asks,
+                broker=broker,
+                ledger=books,
+                history=history,
+                notifier=tells,
+                on_orders=metrics.on_orders,
             )
             for spec, broker in zip(own, brokers, strict=True)
         ]

@@ -63,7 +63,13 @@ class InvalidInput(AlphamillError):
 
 
 class InvalidBar(InvalidInput):
-    pass
+    """`rule` is the code of the validation rule that the bar breaks; None where it was not validation that refused."""
+
+    def __init__(
+        self, message: str, *, field: str | None = None, remedy: str | None = None, rule: str | None = None
+    ) -> None:
+        self.rule = rule
+        super().__init__(message, field=field, remedy=remedy)
 
 
 class UnknownSymbol(InvalidInput):

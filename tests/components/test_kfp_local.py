@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from alphamill import environment
+from alphamill.adapters.clock.system import SYSTEM_CLOCK
 from alphamill.adapters.files.progress import ProgressTail
 from alphamill.adapters.kfp.local import PipelineRun, new_run_dir, progress_file, run_pipeline
 from alphamill.errors import AlphamillError, DataUnfit
@@ -24,8 +26,8 @@ def run(home: Path, how: str = "accept") -> PipelineRun:
 
 
 def run_toy(home: Path, name: str, **arguments: object) -> PipelineRun:
-    env = {"PYTHONPATH": str(HERE)}
-    return run_pipeline(f"toy_pipeline:{name}", arguments, new_run_dir(home, name), env=env)
+    env = environment.inherited({"PYTHONPATH": str(HERE)})
+    return run_pipeline(f"toy_pipeline:{name}", arguments, new_run_dir(home, name, SYSTEM_CLOCK.now()), env=env)
 
 
 def wait_until(true: Callable[[], object]) -> None:
@@ -76,7 +78,7 @@ def test_condition_that_cannot_be_evaluated_is_an_error_not_false(tmp_path: Path
 
 def test_pipeline_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(AlphamillError, match=r"pipeline pipelines\.no_such:thing failed: No module named"):
-        run_pipeline("pipelines.no_such:thing", {}, new_run_dir(tmp_path, "x"))
+        run_pipeline("pipelines.no_such:thing", {}, new_run_dir(tmp_path, "x", SYSTEM_CLOCK.now()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)

@@ -43,7 +43,7 @@ def card(request: pytest.FixtureRequest) -> ModelCard:
         trials=12,
         params={"hidden": [8, 4], "learning_rate": 0.01},
         metrics={"rank_ic": 0.021},
-        git_commit="abc123",
+        code_version="abc123",
         approved_for="paper",
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from alphamill.adapters.clock.system import SYSTEM_CLOCK
 from alphamill.adapters.kserve.v2 import V2Forecaster
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.models import ModelCard, ModelVersion
@@ -61,7 +62,7 @@ def served(request: pytest.FixtureRequest, registry: InMemoryModelRegistry, tmp_
         yield Served(fake, fake.forecaster)
         return
     runtime: Runtime = request.getfixturevalue("runtime")
-    local = LocalModelServer(registry, runtime.home)
+    local = LocalModelServer(registry, runtime.home, SYSTEM_CLOCK)
     asked: dict[str, V2Forecaster] = {}
 
     def ask(service: str) -> Forecaster:
@@ -160,12 +161,13 @@ def test_corrupt_model_is_not_deployed(
 DEPLOY = """
 import sys
 from pathlib import Path
+from alphamill.adapters.clock.system import SystemClock
 from alphamill.runtimes.embedded.model_server import LocalModelServer
 from alphamill.adapters.onnx.forecaster import read_card
 from alphamill.testing.model_registry import InMemoryModelRegistry
 home, folder, service = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 registry = InMemoryModelRegistry()
-print(LocalModelServer(registry, home).deploy(registry.register(folder, read_card(folder)), service).url)
+print(LocalModelServer(registry, home, SystemClock()).deploy(registry.register(folder, read_card(folder)), service).url)
 """
 
 
@@ -181,7 +183,7 @@ def test_forecaster_outlives_the_step_that_deployed_it_and_its_death_is_seen(
         check=False,
     )
     assert step.returncode == 0, step.stderr
-    server = LocalModelServer(InMemoryModelRegistry(), runtime.home)
+    server = LocalModelServer(InMemoryModelRegistry(), runtime.home, SYSTEM_CLOCK)
     deployed = server.deployment(service)
     assert (deployed.status, deployed.url) == ("deployed", step.stdout.strip())
     asks = V2Forecaster(partial(deployed_url, runtime.home, service), service, timeout_secs=20)
@@ -202,5 +204,5 @@ def test_damaged_deployment_file_is_reported(runtime: Runtime) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"deployment": {}}))
     with pytest.raises(Unavailable, match="damaged"):
-        LocalModelServer(InMemoryModelRegistry(), runtime.home).deployment("damaged")
+        LocalModelServer(InMemoryModelRegistry(), runtime.home, SYSTEM_CLOCK).deployment("damaged")
     path.unlink()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alphamill.settings import REPO_ROOT
 from benchmarks.page import BENCHMARKS
 from benchmarks.section import Section
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -240,7 +240,7 @@ def desk(zygote, runtime, forecaster_url, tmp_path_factory) -> Iterator[Callable
         home = tmp_path_factory.mktemp(f"kill{number}")
         (home / "portfolio.yaml").write_text(yaml.safe_dump(document))
         (home / "kill_features.py").write_text(EXTENSION)
-        redis_url = f"{runtime.settings.redis_url.rpartition('/')[0]}/{number + 1}"
+        redis_url = f"{runtime.settings.redis_url.get_secret_value().rpartition('/')[0]}/{number + 1}"
         made = Desk(zygote, home, redis_url, load_portfolio(home / "portfolio.yaml"), market[HISTORY:-1], market[-1])
         bar_store(made.settings).append(pl.concat(market[:HISTORY]))
         now = dt.datetime.now(dt.UTC)

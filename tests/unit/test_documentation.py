@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from alphamill import errors
 from alphamill.extensions import load_extensions
-from alphamill.settings import REPO_ROOT
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
 
 DOCUMENT = runpy.run_path(str(REPO_ROOT / "scripts" / "document.py"))
 DOCUMENTS: list[Path] = DOCUMENT["documents"]()

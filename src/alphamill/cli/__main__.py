@@ -1,7 +1,6 @@
 """`alphamill`: one module per command group. Nothing heavy is imported before a command runs."""
 
 import contextlib
-import os
 import signal
 import sys
 from types import FrameType
@@ -9,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from alphamill import environment
 from alphamill.cli import check, demo, doctor, explain, pipeline, portfolio, serve, stages, trading
 from alphamill.cli.console import show_error
 from alphamill.cli.parent import exit_with_parent
 from alphamill.errors import AlphamillError
 
-DEBUG = "ALPHAMILL_DEBUG"
 #: Exit codes of a command that Ctrl-C, SIGTERM or SIGHUP ended.
 STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -40,7 +39,7 @@ app.add_typer(portfolio.app, name="portfolio")
 def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
     """Market data to orders: the code that backtests is the code that trades."""
     if debug:
-        os.environ[DEBUG] = "1"
+        environment.export({environment.DEBUG: "1"})
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -56,7 +55,7 @@ def main() -> None:
     try:
         app()
     except AlphamillError as error:
-        if os.environ.get(DEBUG):
+        if environment.read(environment.DEBUG):
             raise
         show_error(error)
         sys.exit(error.exit_code)

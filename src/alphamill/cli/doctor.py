@@ -13,9 +13,11 @@ def doctor() -> None:
 
     from alphamill.cli.checks import CHECKS, Health
     from alphamill.cli.console import out
-    from alphamill.settings import load_settings
+    from alphamill.extensions import load_extensions
+    from alphamill.settings import read_settings
 
-    settings = load_settings()
+    settings = read_settings()
+    load_extensions(settings.extensions)
     marks = {Health.OK: "[green]ok[/]", Health.WARNING: "[yellow]look[/]", Health.ERROR: "[red]mend[/]"}
     table = Table("check", "")
     for name in ("found", "remedy"):

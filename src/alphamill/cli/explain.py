@@ -24,9 +24,9 @@ def explain(
     """
     from alphamill.adapters.sql import SqlLedger
     from alphamill.cli.console import out
-    from alphamill.settings import load_settings
+    from alphamill.cli.runtime import settings_with
 
-    out().print(trail_tree(SqlLedger(load_settings().ledger_url).trail(order_id)))
+    out().print(trail_tree(SqlLedger(settings_with().ledger_url).trail(order_id)))
 
 
 def trail_tree(trail: "OrderTrail") -> "Tree":

@@ -1,7 +1,6 @@
 """The main job behind `alphamill demo`, stage by stage."""
 
 import contextlib
-import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from alphamill.evaluation.gate import GateVerdict
 from alphamill.evaluation.parity import Parity
 from alphamill.evaluation.report import headline
 from alphamill.evaluation.summary import EvaluationSummary
-from alphamill.monitoring.progress import PROGRESS_FILE
 from alphamill.proofs.parity import check_parity
 from alphamill.runtimes.embedded import Runtime
 from alphamill.settings import Settings
@@ -53,8 +51,8 @@ def run_demo(settings: Settings, *, feed: str, sessions: int, trials: int, seed:
     with Runtime(alone, fresh=True) as runtime:
         progress = runtime.home / "progress.jsonl"
         progress.unlink(missing_ok=True)
-        os.environ[PROGRESS_FILE] = str(progress)  # steps and this process report to the same file
-        with StageProgress(progress, console=console):
+        told = environment.variables({environment.PROGRESS_FILE: str(progress)})
+        with told, StageProgress(progress, console=console):  # steps and this process report to the same file
             result = _stages(runtime, progress, feed=feed, sessions=sessions, trials=trials, seed=seed)
         _summarise(console, result, runtime.home)
         if keep:

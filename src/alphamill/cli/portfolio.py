@@ -1,6 +1,5 @@
 """`alphamill portfolio`: look at a portfolio and stop it. Needs the ledger and nothing else."""
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,9 +29,9 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in 
 def status(portfolio: Name = None) -> None:
     """State, NAV, drawdown, positions, open orders and the last decision."""
     from alphamill.cli.console import find_portfolio, out
-    from alphamill.settings import load_settings
+    from alphamill.cli.runtime import settings_with
 
-    settings = load_settings()
+    settings = settings_with()
     spec = find_portfolio(settings, portfolio)
     out().print(record_table(_existing(settings.ledger_url, spec.name).record(spec.name), spec))
 
@@ -44,9 +43,9 @@ def orders(
 ) -> None:
     """The newest orders with their ids, for `alphamill explain`."""
     from alphamill.cli.console import find_portfolio, out
-    from alphamill.settings import load_settings
+    from alphamill.cli.runtime import settings_with
 
-    settings = load_settings()
+    settings = settings_with()
     name = find_portfolio(settings, portfolio).name
     console, found = out(), _existing(settings.ledger_url, name).orders(name)[-last:]
     console.print(orders_table(found, why=console.width >= WIDE))
@@ -71,26 +70,28 @@ def resume(portfolio: Name = None, reason: Reason = "resumed by hand") -> None:
 
 
 def _set(state: str, portfolio: str | None, reason: str) -> None:
+    from alphamill.adapters.clock.system import SYSTEM_CLOCK
     from alphamill.cli.console import find_portfolio, out
+    from alphamill.cli.runtime import settings_with
     from alphamill.domain.decisions import TradingState
-    from alphamill.settings import load_settings
 
-    settings = load_settings()
+    settings = settings_with()
     spec = find_portfolio(settings, portfolio)
     ledger = _existing(settings.ledger_url, spec.name)
     before = ledger.record(spec.name).state
-    ledger.set_state(spec.name, TradingState(state), reason, dt.datetime.now(dt.UTC))
+    ledger.set_state(spec.name, TradingState(state), reason, SYSTEM_CLOCK.now())
     out().print(f"{spec.name}: {_word(before)} -> {_word(ledger.record(spec.name).state)}  ({reason})")
 
 
 def _existing(url: str, portfolio: str) -> "SqlLedger":
     """A ledger that trades this portfolio: halting one that nobody trades would be a false comfort."""
     from alphamill.adapters.sql import SqlLedger, SqlLedgerView
+    from alphamill.secret_url import masked
 
     known = [record.name for record in SqlLedgerView(url).records()]
     if portfolio not in known:
         raise NotFound(
-            f"the ledger {url} knows no portfolio {portfolio!r}, only {', '.join(known) or 'none'}.",
+            f"the ledger {masked(url)} knows no portfolio {portfolio!r}, only {', '.join(known) or 'none'}.",
             field="ALPHAMILL_HOME",
             remedy="Name the home it trades in, e.g. ALPHAMILL_HOME=.alphamill/demo for the demo's.",
         )

@@ -21,7 +21,7 @@ class StageProgress:
     Parameters
     ----------
     path
-        The file named by `alphamill.monitoring.progress.PROGRESS_FILE` in the environment of the steps.
+        The file named by `alphamill.environment.PROGRESS_FILE` in the environment of the steps.
     stages
         Those to show, in order; progress of others is not shown.
     """

@@ -44,8 +44,8 @@ def start_controller(runtime: Runtime) -> tuple[Child, str]:
     port = settings.controller_port
     if not _is_free(settings.controller_host, port):
         port = free_port()
-    env = {"ALPHAMILL_CLOCK": "bars", "ALPHAMILL_CONTROLLER_PORT": str(port)}
-    child = runtime.start("controller", [sys.executable, "-m", "serving.controller"], env=env)
+    own = settings.model_copy(update={"clock": "bars", "controller_port": port})
+    child = runtime.start("controller", [sys.executable, "-m", "serving.controller"], settings=own)
     url = f"http://{settings.controller_host}:{port}"
     children.wait_ready(child, lambda: is_ready(url, runtime.home), timeout_secs=READY_SECS)
     return child, url

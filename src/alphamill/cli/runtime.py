@@ -1,8 +1,6 @@
 """Which Redis a command uses: the one a setting names, else an embedded runtime for as long as the command runs."""
 
 import contextlib
-import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,23 +10,22 @@ import typer
 if TYPE_CHECKING:
     from alphamill.settings import Settings
 
-PORTFOLIOS = "ALPHAMILL_PORTFOLIOS"
-
 PortfolioFile = Annotated[
     Path | None, typer.Option("--portfolio", "-p", help="A portfolio file; default: the configured one.")
 ]
 
 
 def settings_with(portfolio: Path | None = None) -> "Settings":
-    """Settings of the environment; a file given on the command line stands for `ALPHAMILL_PORTFOLIOS`.
+    """Settings of the environment, with logging set up; a file given on the command line stands for the configured.
 
-    It is put into the environment, because pipeline steps and servers are processes of their own.
+    What the command starts is told the same: see `alphamill.environment.child_environment`.
     """
+    from alphamill.logs import configure
     from alphamill.settings import load_settings
 
-    if portfolio is not None:
-        os.environ[PORTFOLIOS] = json.dumps([str(portfolio.resolve())])
-    return load_settings()
+    settings = load_settings()
+    configure(settings, "cli")
+    return settings if portfolio is None else settings.model_copy(update={"portfolios": (portfolio.resolve(),)})
 
 
 @contextlib.contextmanager

@@ -1,18 +1,18 @@
 """A replay on a home of its own: history up to a session, the live path after it."""
 
-import datetime as dt
-import os
 from pathlib import Path
 
 import polars as pl
 
+from alphamill import environment
+from alphamill.adapters.clock.system import SYSTEM_CLOCK
 from alphamill.bootstrap import bar_store, feature_store, ledger, model_registry, model_server, portfolios
 from alphamill.cli.progress import StageProgress
 from alphamill.cli.replaying import replay_bars, split_sessions, start_controller
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.monitoring.progress import PROGRESS_FILE
 from alphamill.runtimes.embedded import Runtime
+from alphamill.secret_url import SecretUrl
 from alphamill.settings import Settings
 
 
@@ -22,7 +22,7 @@ def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[Po
 
     stored = bar_store(settings).read()
     cut, ahead = split_sessions(stored, sessions)
-    home = settings.home.resolve() / "replays" / f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
+    home = settings.home.resolve() / "replays" / f"{SYSTEM_CLOCK.now():%Y%m%dT%H%M%S}"
     alone = _alone(settings, home)
     spec = portfolios(alone)[0]
     with Runtime(alone) as runtime:
@@ -32,9 +32,9 @@ def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[Po
         model_server(scratch).deploy(model_registry(scratch).get(scratch.model_name, model), scratch.model_name)
         _, url = start_controller(runtime)
         progress = home / "progress.jsonl"
-        os.environ[PROGRESS_FILE] = str(progress)
         books = ledger(scratch)
-        with StageProgress(progress, stages=("trade",)):
+        told = environment.variables({environment.PROGRESS_FILE: str(progress)})
+        with told, StageProgress(progress, stages=("trade",)):
             report_progress("trade", 0, sessions)
             replay_bars(
                 url,
@@ -49,14 +49,11 @@ def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[Po
 def _alone(settings: Settings, home: Path) -> Settings:
     """Lake, ledger and broker below `home`, whatever is configured; the registry stays the real one.
 
-    The environment says the same, for the controller and the forecaster are processes of their own.
+    The controller, a process of its own, is told the same.
     """
-    own = ("lake_uri", "ledger_dsn")
-    for name in own:
-        os.environ.pop(f"ALPHAMILL_{name.upper()}", None)
-    os.environ["ALPHAMILL_MLFLOW_TRACKING_URI"] = settings.tracking_uri
-    update = {"home": home, "mlflow_tracking_uri": settings.tracking_uri, **dict.fromkeys(own)}
-    return Settings.model_validate({**settings.model_dump(), **update})
+    registry = SecretUrl(settings.tracking_uri)
+    own = {"home": home, "lake_uri": None, "ledger_dsn": None, "mlflow_tracking_uri": registry}
+    return settings.model_copy(update=own)
 
 
 def _prime_features(settings: Settings, bars: pl.DataFrame) -> None:

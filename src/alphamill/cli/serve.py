@@ -23,11 +23,10 @@ def forecaster(
     """Serve a model over the v2 inference protocol."""
     from alphamill.bootstrap import model_registry
     from alphamill.runtimes.embedded.children import require_free
-    from alphamill.settings import load_settings
     from serving.forecaster.__main__ import main
 
     require_free(host, port, "--port")
-    settings = load_settings()
+    settings = settings_with()
     version = "unregistered"
     if model_dir is None:
         registry = model_registry(settings)
@@ -49,7 +48,7 @@ def controller(
     from alphamill.bootstrap import model_registry, model_server
     from alphamill.cli.console import out
     from alphamill.runtimes.embedded.children import require_free
-    from serving.controller.__main__ import main
+    from serving.controller.__main__ import serve
 
     given = settings_with(portfolio)
     require_free(given.controller_host, given.controller_port, "ALPHAMILL_CONTROLLER_PORT")
@@ -59,4 +58,4 @@ def controller(
             deployment = model_server(settings).deploy(version, settings.model_name)
             out().print(f"{deployment.model_id} answers at {deployment.url}")
         out().print(f"controller: http://{settings.controller_host}:{settings.controller_port}/docs")
-        main()
+        serve(settings)

@@ -1,13 +1,13 @@
 """`alphamill ingest | features | train`: the stages before trading."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alphamill import environment
 from alphamill.cli.runtime import PortfolioFile, services, settings_with
 
 if TYPE_CHECKING:
@@ -42,17 +42,13 @@ def register(app: typer.Typer) -> None:
 def shown(settings: "Settings", *stages: str) -> Iterator[None]:
     """What steps of this process report, on the terminal."""
     from alphamill.cli.progress import StageProgress
-    from alphamill.monitoring.progress import PROGRESS_FILE
 
     progress = settings.home.resolve() / "progress.jsonl"
     progress.parent.mkdir(parents=True, exist_ok=True)
     progress.unlink(missing_ok=True)
-    os.environ[PROGRESS_FILE] = str(progress)
-    try:
-        with StageProgress(progress, stages=stages):
-            yield
-    finally:
-        del os.environ[PROGRESS_FILE]
+    told = environment.variables({environment.PROGRESS_FILE: str(progress)})
+    with told, StageProgress(progress, stages=stages):
+        yield
 
 
 def ingest(feed: Feed = "sample", until: Until = "", portfolio: PortfolioFile = None) -> None:
@@ -68,8 +64,8 @@ def ingest(feed: Feed = "sample", until: Until = "", portfolio: PortfolioFile = 
     settings = settings_with(portfolio)
     report = settings.home.resolve() / "reports" / VALIDATION
     with shown(settings, "ingest", "validate"):
-        landing = ingest_bars(feed, until)
-        version = validate_bars(landing, str(report))
+        landing = ingest_bars(feed, until, settings=settings)
+        version = validate_bars(landing, str(report), settings=settings)
     out().print(f"bars version {version} (landing version {landing}); what was found: {report}", soft_wrap=True)
 
 
@@ -86,8 +82,9 @@ def features(
     with services(settings_with(portfolio)) as settings:
         version = bars_version if bars_version >= 0 else bar_store(settings).version()
         with shown(settings, "features", "materialize"):
-            built = build_features(version)
-            training = materialize_features(version, built, portfolios(settings)[0].model.horizon_bars)
+            built = build_features(version, settings=settings)
+            horizon = portfolios(settings)[0].model.horizon_bars
+            training = materialize_features(version, built, horizon, settings=settings)
     out().print(f"features version {built}, training version {training}, from bars version {version}")
 
 

@@ -26,10 +26,10 @@ def backtest(
     portfolio: PortfolioFile = None,
 ) -> None:
     """Walk forward over the newest tables with a registered model's configuration, beside the baselines."""
-    import datetime as dt
     import json
     from pathlib import Path
 
+    from alphamill.adapters.clock.system import SYSTEM_CLOCK
     from alphamill.bootstrap import bar_store, model_registry
     from alphamill.cli.console import out
     from alphamill.evaluation.summary import EvaluationSummary
@@ -39,9 +39,10 @@ def backtest(
     card = model_registry(settings).get(settings.model_name, model).card
     params, seed = json.dumps(card.configuration), card.seed if seed is None else seed
     bars, features, training = (bar_store(settings, table).version() for table in ("bars", "features", "training"))
-    run = f"backtest-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
+    run = f"backtest-{SYSTEM_CLOCK.now():%Y%m%dT%H%M%S}"
     with shown(settings, "evaluate"):
-        path = Path(backtest_model(run, params, card.trials, bars, features, training, card.horizon_bars, seed))
+        tables = (bars, features, training)
+        path = Path(backtest_model(run, params, card.trials, *tables, card.horizon_bars, seed, settings=settings))
     out().print(comparison(EvaluationSummary.model_validate_json(path.read_text())))
     out().print(f"summary {path}", soft_wrap=True)
 

@@ -13,10 +13,15 @@ from alphamill.errors import InvalidConfig
 
 #: Older bars are outside of the calendar. A library default of 20 years would call real history "no session".
 FIRST_DAY: Final = dt.date(1970, 1, 1)
+#: Later ones too. Fixed, so that the same question has the same answer whenever it is asked, and far: no process
+#: lives so long. Further costs time at every start.
+LAST_DAY: Final = dt.date(2039, 12, 31)
+#: Any short stretch: an instance is needed to ask how far its calendar reaches.
+_PROBE: Final = ("2020-01-01", "2020-12-31")
 
 
 def sessions(calendar: str) -> pl.DataFrame:
-    """All sessions of an exchange from 1970 to the end of next year.
+    """All sessions of an exchange from 1970 to `LAST_DAY`, or as far as it has published its holidays.
 
     Parameters
     ----------
@@ -34,8 +39,7 @@ def sessions(calendar: str) -> pl.DataFrame:
     InvalidConfig
         The code is unknown.
     """
-    # The year is part of the cache key, so that a process that lives past New Year sees new sessions.
-    return _sessions(calendar, dt.datetime.now(dt.UTC).year + 1)
+    return _sessions(calendar)
 
 
 def sessions_around(calendar: str, days: pl.Series) -> pl.DataFrame:
@@ -48,16 +52,17 @@ def sessions_around(calendar: str, days: pl.Series) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=16)
-def _sessions(calendar: str, last_year: int) -> pl.DataFrame:
+def _sessions(calendar: str) -> pl.DataFrame:
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 
-    last_day = dt.date(last_year, 12, 31).isoformat()
     try:
-        # Some calendars refuse an early start; only an instance knows how early it may be.
-        bound = exchange_calendars.get_calendar(calendar, end=last_day).bound_min()
-        first = FIRST_DAY if bound is None else max(FIRST_DAY, bound.date())
-        days = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last_day)
+        # Some calendars refuse an early start or a late end; only an instance knows which are allowed.
+        probe = exchange_calendars.get_calendar(calendar, start=_PROBE[0], end=_PROBE[1])
+        earliest, latest = probe.bound_min(), probe.bound_max()
+        first = FIRST_DAY if earliest is None else max(FIRST_DAY, earliest.date())
+        last = LAST_DAY if latest is None else min(LAST_DAY, latest.date())
+        days = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last.isoformat())
     except InvalidCalendarName as error:
         raise InvalidConfig(
             f"calendar {calendar!r} is unknown.",
@@ -82,13 +87,9 @@ class _Times:
     open_of: dict[dt.date, dt.datetime]
 
 
-def _times(calendar: str) -> _Times:
-    return _times_until(calendar, dt.datetime.now(dt.UTC).year + 1)
-
-
 @lru_cache(maxsize=16)
-def _times_until(calendar: str, last_year: int) -> _Times:
-    days = _sessions(calendar, last_year)
+def _times(calendar: str) -> _Times:
+    days = _sessions(calendar)
     dates, opens, closes = (days[name].to_list() for name in ("session", "open_ts", "close_ts"))
     return _Times(dates, opens, closes, dict(zip(dates, opens, strict=True)))
 

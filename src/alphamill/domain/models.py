@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alphamill.errors import InvalidConfig
 
@@ -31,8 +31,17 @@ class ModelCard(BaseModel):
     params: dict[str, Any]
     metrics: dict[str, float] = Field(default_factory=dict)
     run_id: str = ""
-    git_commit: str = "unknown"
+    code_version: str = Field(default="unknown", description="Version of Alphamill that trained it.")
     approved_for: str = Field(default="none", description="What the gate allows: none, paper or live.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_card(cls, data: Any) -> Any:
+        """Cards written before images carried a version have the commit instead."""
+        if isinstance(data, dict) and "git_commit" in data:
+            known = {name: value for name, value in data.items() if name != "git_commit"}
+            return {"code_version": data["git_commit"], **known}
+        return data
 
     @property
     def seed(self) -> int:

@@ -1,9 +1,10 @@
 """Collect what the broker did since the ledger last asked."""
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
+
+import structlog
 
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Fill, Order
@@ -12,7 +13,7 @@ from alphamill.execution.corporate_actions import split_order
 from alphamill.execution.sending import confirmed
 from alphamill.ports import Broker
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 _WHOLE: Final = Decimal(1)
@@ -96,7 +97,7 @@ def _newest(record: PortfolioRecord, broker: Broker) -> list[Fill]:
     open_ids = {order.id for order in record.open_orders}
     for fill in answer:
         if fill.id != record.last_fill_id and fill.order_id not in open_ids:
-            _log.warning("fill %s repeats a closed order %s; dropped", fill.id, fill.order_id)
+            _log.warning("a fill repeats a closed order; dropped", fill=fill.id, order=fill.order_id)
     return answer
 
 

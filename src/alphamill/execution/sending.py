@@ -1,13 +1,14 @@
 """Send committed orders. An order is sent under one id only, however often that takes."""
 
-import logging
 from collections.abc import Callable, Sequence
+
+import structlog
 
 from alphamill.domain.orders import Order, OrderStatus
 from alphamill.errors import AlphamillError, BrokerUnavailable, Unavailable
 from alphamill.ports import Broker
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 def send_orders(
@@ -36,7 +37,7 @@ def _send(order: Order, broker: Broker, expired: Callable[[Order], bool]) -> Ord
         return order.with_status(OrderStatus.REJECTED, f"{error.code}: {error}")
     except Exception as error:
         # Whatever broke in the adapter, the order may have reached the broker: only asking tells.
-        _log.exception("no clear answer for order %s", order.id)
+        _log.exception("no clear answer", order=order.id)
         return order.with_status(OrderStatus.IN_FLIGHT, f"{type(error).__name__}: {error}")
 
 
@@ -59,3 +60,13 @@ def confirmed(order: Order, answer: Order) -> Order:
         status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.ACCEPTED
         return order.after(status=status, detail=answer.detail)
     return order.after(status=answer.status, quantity=answer.quantity, detail=answer.detail)
+
+
+def cancelled(order: Order, broker: Broker, why: str) -> Order:
+    """The order after it was called back; CANCELLED with `why` if the broker never saw it.
+
+    A PENDING one is asked for too: the process may have died after sending and before writing that down.
+    """
+    if broker.order(order.id) is None:
+        return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")
+    return confirmed(order, broker.cancel(order.id))

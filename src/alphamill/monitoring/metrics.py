@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -27,7 +27,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.bars_received = self._counter("bars_received", "Bars that reached a door.", "source")
-        self.bars_quarantined = self._counter("bars_quarantined", "Bars kept apart, by rule.", "reason")
+        self.bars_quarantined = self._counter("bars_quarantined", "Bars that broke a rule, by its code.", "reason")
         self.bars_refused = self._counter("bars_refused", "Bars refused at the door, by error code.", "reason")
         self.decisions = self._counter("decisions", "Decisions committed.", "portfolio", "source")
         self.orders = self._counter("orders", "Times an order took a status.", "portfolio", "status")
@@ -52,7 +52,6 @@ class Metrics:
             self.denials.labels(name, code).inc(count)
         for code, count in Tally(refusal.code for refusal in decision.refusals).items():
             self.refusals.labels(name, code).inc(count)
-        self.on_orders(decision.orders)
         self.data_age_secs.labels(name).set((at - decision.decided_at).total_seconds())
         if decision.snapshots:
             oldest = min(snapshot.ts for snapshot in decision.snapshots)
@@ -62,6 +61,11 @@ class Metrics:
         """Count the status each order has just taken."""
         for order in orders:
             self.orders.labels(order.portfolio, order.status.value).inc()
+
+    def on_quarantined(self, reasons: Mapping[str, int]) -> None:
+        """Count bars that a batch kept apart or a door refused, by the code of the rule they break."""
+        for reason, count in reasons.items():
+            self.bars_quarantined.labels(reason).inc(count)
 
     def on_record(self, record: PortfolioRecord) -> None:
         """Show what the ledger says of a portfolio: NAV, drawdown, state."""

@@ -4,9 +4,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final
 
-#: Names the file that steps append their progress to, one JSON object a line; unset: nobody listens.
-PROGRESS_FILE: Final = "ALPHAMILL_PROGRESS_FILE"
-
 #: The stages of the main job, in order, one word each, and the report at its end.
 STAGES: Final = (
     "ingest",

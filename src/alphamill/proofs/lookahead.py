@@ -20,15 +20,15 @@ from alphamill.validation import require_fit, validate
 Tell = Callable[[str], object]
 
 
-def feed_bars(feed: str, calendar: str) -> pl.DataFrame:
-    """Validated bars of a feed. A feed does not say when a bar arrived: it counts as known at its close.
+def feed_bars(feed: str, calendar: str, now: dt.datetime) -> pl.DataFrame:
+    """Validated bars of a feed, none of them after `now`. A feed does not say when a bar arrived: at its close.
 
     Raises
     ------
     DataUnfit
         The bars are unfit to trade on.
     """
-    source, now = market_feed(feed), dt.datetime.now(dt.UTC)
+    source = market_feed(feed)
     bars = normalise(source.read(), source=source.source, calendar=calendar, ingested_at=now)
     result = validate(bars, calendar=calendar, now=now)
     require_fit(result)

@@ -106,6 +106,8 @@ def backtest_model(
     training_version: int,
     horizon_bars: int,
     seed: int,
+    *,
+    settings: Settings | None = None,
 ) -> str:
     """Evaluate out of sample and write the summaries and equity curves into the run's folder.
 
@@ -113,7 +115,7 @@ def backtest_model(
     -------
     Path of summary.json (an `EvaluationSummary`).
     """
-    settings = begin("evaluate", "looking for look-ahead")
+    settings = begin("evaluate", "looking for look-ahead", settings)
     bars = bar_store(settings).read(version=bars_version)
     features = read_frame(table_uri(settings, "features"), features_version)
     dataset = load_dataset(settings, training_version, bars_version, horizon_bars)
@@ -145,7 +147,7 @@ def _evaluate(lab: _Lab, folder: Path, chosen: _Candidate, champion: _Candidate 
     if champion:
         facing = lab.panel(champion.params, champion.seed)
         jobs[CHAMPION] = BacktestJob(lab.spec, facing, names)
-    runs = run_backtests(lab.ground, jobs)
+    runs = run_backtests(lab.ground, jobs, lab.settings.extensions)
     if champion:
         measured = lab.summary(champion, facing, runs.pop(CHAMPION).performance, {}, {})
         (folder / CHAMPION_SUMMARY).write_text(measured.model_dump_json(indent=2))

@@ -1,7 +1,7 @@
 """Several backtests on the same ground, two at a time: each is one thread of Python."""
 
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.backtest import run_backtest
 from alphamill.evaluation.performance import Performance, performance
+from alphamill.extensions import load_extensions
 from alphamill.runtimes.embedded import exit_with_runtime
-from alphamill.settings import load_settings
 
 WORKERS = 2
 
@@ -47,11 +47,18 @@ class Ground:
     data_version: str
 
 
-def run_backtests(ground: Ground, jobs: Mapping[str, BacktestJob]) -> dict[str, BacktestRun]:
-    """Run all jobs in processes of their own; the first error of any ends it."""
+def run_backtests(
+    ground: Ground, jobs: Mapping[str, BacktestJob], extensions: Sequence[str] = ()
+) -> dict[str, BacktestRun]:
+    """Run all jobs in processes of their own; the first error of any ends it.
+
+    Each imports `extensions` first: the portfolio's rules may come from one.
+    """
     # Not forked: polars keeps threads that do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(WORKERS, len(jobs)), mp_context=context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(
+        min(WORKERS, len(jobs)), mp_context=context, initializer=_begin, initargs=(extensions,)
+    ) as pool:
         running = {name: pool.submit(run_backtest_job, ground, name, job) for name, job in jobs.items()}
         runs = {}
         for done, (name, future) in enumerate(running.items(), start=1):
@@ -60,9 +67,9 @@ def run_backtests(ground: Ground, jobs: Mapping[str, BacktestJob]) -> dict[str, 
     return runs
 
 
-def _begin() -> None:
+def _begin(extensions: Sequence[str]) -> None:
     exit_with_runtime()
-    load_settings()  # imports the extensions that the portfolio's rules come from
+    load_extensions(extensions)
 
 
 def run_backtest_job(ground: Ground, name: str, job: BacktestJob) -> BacktestRun:

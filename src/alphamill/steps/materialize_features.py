@@ -3,17 +3,20 @@
 from alphamill.adapters.delta.tables import read_frame, write_frame
 from alphamill.bootstrap import bar_store, feature_store, model_features, table_uri
 from alphamill.features.labels import forward_return
+from alphamill.settings import Settings
 from alphamill.steps.step import begin, finish
 
 
-def materialize_features(bars_version: int, features_version: int, horizon_bars: int) -> int:
+def materialize_features(
+    bars_version: int, features_version: int, horizon_bars: int, *, settings: Settings | None = None
+) -> int:
     """Load the online store and write the training table: features as known at each label's time.
 
     Returns
     -------
     Version of the training table: symbol, ts, model features, label, label_end_ts.
     """
-    settings = begin("materialize", "loading Feast")
+    settings = begin("materialize", "loading Feast", settings)
     rows = read_frame(table_uri(settings, "features"), features_version)
     store = feature_store(settings)
     store.write_offline(rows)

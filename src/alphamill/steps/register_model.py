@@ -6,20 +6,21 @@ from alphamill.bootstrap import model_registry
 from alphamill.domain.models import ModelCard
 from alphamill.evaluation.gate import Gate
 from alphamill.evaluation.summary import EvaluationSummary
+from alphamill.settings import Settings
 from alphamill.steps.run_folder import CHAMPION_SUMMARY, MODEL_ID, VERDICT
 from alphamill.steps.step import begin, finish
 
 CHAMPION_ALIAS = "champion"
 
 
-def register_model(model_dir: str, summary_path: str) -> tuple[str, bool]:
+def register_model(model_dir: str, summary_path: str, *, settings: Settings | None = None) -> tuple[str, bool]:
     """Judge, register, and move the alias if the challenger was accepted.
 
     Returns
     -------
     Id of the registered version, and whether it is the champion now.
     """
-    settings = begin("register", "judging")
+    settings = begin("register", "judging", settings)
     folder = Path(summary_path).parent
     summary = EvaluationSummary.model_validate_json(Path(summary_path).read_text())
     champion = folder / CHAMPION_SUMMARY

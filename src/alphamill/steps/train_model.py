@@ -1,7 +1,6 @@
 """Step 5b: fit the best configuration on all rows and export it."""
 
 import json
-import subprocess
 
 import numpy as np
 
@@ -9,14 +8,22 @@ from alphamill.adapters.files.progress import report_progress
 from alphamill.bootstrap import model_registry
 from alphamill.domain.models import ModelCard
 from alphamill.errors import NotFound
-from alphamill.settings import REPO_ROOT, Settings
+from alphamill.settings import Settings
 from alphamill.steps.run_folder import CHAMPION, load_dataset, run_folder
 from alphamill.steps.step import begin, finish
 from alphamill.training import Dataset, export_onnx, fit, parse_params
 
 
 def train_model(
-    run_id: str, params: str, trials: int, bars_version: int, training_version: int, horizon_bars: int, seed: int
+    run_id: str,
+    params: str,
+    trials: int,
+    bars_version: int,
+    training_version: int,
+    horizon_bars: int,
+    seed: int,
+    *,
+    settings: Settings | None = None,
 ) -> str:
     """Fit, export as ONNX with its card, and note the champion it will have to face.
 
@@ -24,7 +31,7 @@ def train_model(
     -------
     Folder with model.onnx and card.json.
     """
-    settings = begin("train", "fitting the best configuration")
+    settings = begin("train", "fitting the best configuration", settings)
     dataset = load_dataset(settings, training_version, bars_version, horizon_bars)
     chosen = parse_params(json.loads(params))
     module = fit(dataset, np.arange(len(dataset)), chosen, seed)
@@ -52,7 +59,7 @@ def _card(
         trials=trials,
         params=params,
         run_id=run_id,
-        git_commit=_git_commit(),
+        code_version=settings.code_version,
     )
 
 
@@ -62,12 +69,3 @@ def _note_champion(settings: Settings, run_id: str) -> None:
     except NotFound:
         return
     (run_folder(settings, run_id) / CHAMPION).write_text(champion.model_dump_json())
-
-
-def _git_commit() -> str:
-    """The commit of the code, marked when the tree has changes; "unknown" outside of a checkout."""
-    command = ["git", "-C", str(REPO_ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -4,6 +4,7 @@ from alphamill.adapters.files.progress import report_progress
 from alphamill.adapters.mlflow.tracking import MlflowTracking
 from alphamill.adapters.ray.tune import tune
 from alphamill.bootstrap import mlflow_artifacts
+from alphamill.settings import Settings
 from alphamill.steps.run_folder import TRIALS, load_dataset, run_folder
 from alphamill.steps.step import begin
 from alphamill.training import ParamSpace
@@ -11,7 +12,13 @@ from alphamill.training.windows import tuning_rows, tuning_windows
 
 
 def tune_model(
-    bars_version: int, training_version: int, horizon_bars: int, trials: int, seed: int
+    bars_version: int,
+    training_version: int,
+    horizon_bars: int,
+    trials: int,
+    seed: int,
+    *,
+    settings: Settings | None = None,
 ) -> tuple[str, str, int]:
     """Run the search.
 
@@ -19,7 +26,7 @@ def tune_model(
     -------
     run_id, best parameters as JSON, true number of trials.
     """
-    settings = begin("train", "starting Ray")
+    settings = begin("train", "starting Ray", settings)
     dataset = tuning_rows(load_dataset(settings, training_version, bars_version, horizon_bars))
     tracking = MlflowTracking(settings.tracking_uri, mlflow_artifacts(settings))
     result = tune(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from alphamill.adapters.clock.system import SYSTEM_CLOCK
 from alphamill.bootstrap import bar_store, ledger, portfolios
 from alphamill.domain.bars import bars_version_of
 from alphamill.domain.models import ModelCard
@@ -14,6 +15,7 @@ from alphamill.evaluation.parity import Parity
 from alphamill.evaluation.report import DataSection, RunReport, TradingSection, render
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.features import registered
+from alphamill.ports import Clock
 from alphamill.settings import Settings
 from alphamill.steps.run_folder import MODEL_ID, SUMMARY, TRIALS, VERDICT, WEIGHTS, read_navs, run_folder
 from alphamill.validation import ValidationResult, validate
@@ -21,14 +23,15 @@ from alphamill.validation import ValidationResult, validate
 REPORT = "report.html"
 
 
-def write_report(settings: Settings, run_id: str, *, parity: Parity | None = None) -> Path:
+def write_report(settings: Settings, run_id: str, *, parity: Parity | None = None, clock: Clock = SYSTEM_CLOCK) -> Path:
     """Render the run's folder and the first portfolio's ledger into one HTML file in that folder."""
+    now = clock.now()
     folder, spec = run_folder(settings, run_id), portfolios(settings)[0]
     summary = EvaluationSummary.model_validate_json((folder / SUMMARY).read_text())
     report = RunReport(
-        created_at=dt.datetime.now(dt.UTC),
+        created_at=now,
         portfolio=spec,
-        data=_data(settings, spec, summary.data_version),
+        data=_data(settings, spec, summary.data_version, now),
         card=ModelCard.model_validate_json((folder / "model" / "card.json").read_text()),
         model_id=(folder / MODEL_ID).read_text(),
         trials=pl.read_parquet(folder / TRIALS),
@@ -44,8 +47,8 @@ def write_report(settings: Settings, run_id: str, *, parity: Parity | None = Non
     return path
 
 
-def _data(settings: Settings, spec: PortfolioSpec, data_version: str) -> DataSection:
-    result = _validated(settings, spec)
+def _data(settings: Settings, spec: PortfolioSpec, data_version: str, now: dt.datetime) -> DataSection:
+    result = _validated(settings, spec, now)
     bars = bar_store(settings).read(version=bars_version_of(data_version))
     session = pl.col("session")
     symbols = bars.group_by("symbol").agg(bars=pl.len(), first=session.min(), last=session.max()).sort("symbol")
@@ -60,10 +63,10 @@ def _data(settings: Settings, spec: PortfolioSpec, data_version: str) -> DataSec
     )
 
 
-def _validated(settings: Settings, spec: PortfolioSpec) -> ValidationResult:
+def _validated(settings: Settings, spec: PortfolioSpec, now: dt.datetime) -> ValidationResult:
     """What validation said of the batch that landed last; it is quick and gives the same answer again."""
     landed = bar_store(settings, "landing").read()
-    return validate(landed, calendar=spec.universe.calendar, now=dt.datetime.now(dt.UTC))
+    return validate(landed, calendar=spec.universe.calendar, now=now)
 
 
 def _trading(settings: Settings, spec: PortfolioSpec, parity: Parity | None) -> TradingSection | None:

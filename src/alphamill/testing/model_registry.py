@@ -1,16 +1,18 @@
 """A model registry in memory."""
 
-import datetime as dt
 from pathlib import Path
 
+from alphamill.adapters.clock.system import SYSTEM_CLOCK
 from alphamill.domain.models import ModelCard, ModelVersion, check_alias, check_model_name
 from alphamill.errors import InvalidConfig, NotFound
+from alphamill.ports import Clock
 
 
 class InMemoryModelRegistry:
     """The `ModelRegistry` port; versions last as long as the object."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._versions: dict[str, list[ModelVersion]] = {}
         self._models: dict[str, bytes] = {}
 
@@ -28,7 +30,7 @@ class InMemoryModelRegistry:
             version=number,
             source_uri=f"memory://{card.name}/{number}",
             card=card,
-            updated_at=dt.datetime.now(dt.UTC),
+            updated_at=self._clock.now(),
         )
         self._models[version.id] = model.read_bytes()
         known.append(version)
@@ -47,7 +49,7 @@ class InMemoryModelRegistry:
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:
         self.get(version.name, version.version)
         check_alias(alias)
-        now = dt.datetime.now(dt.UTC)
+        now = self._clock.now()
         for index, known in enumerate(self._versions[version.name]):
             others = set(known.aliases) - {alias}
             wanted = others | ({alias} if known.version == version.version else set())

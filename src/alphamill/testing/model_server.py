@@ -1,20 +1,20 @@
 """A model server without processes."""
 
-import datetime as dt
 from pathlib import Path
 
+from alphamill.adapters.clock.system import SYSTEM_CLOCK
 from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.models import Deployment, ModelVersion
 from alphamill.errors import AlphamillError, NotFound, Unavailable
-from alphamill.ports import Forecaster, ModelRegistry
+from alphamill.ports import Clock, Forecaster, ModelRegistry
 
 
 class InProcessModelServer:
     """The `ModelServer` port; models answer in this process, smoke question and rollback included."""
 
-    def __init__(self, registry: ModelRegistry, folder: Path) -> None:
-        self._registry, self._folder = registry, folder
+    def __init__(self, registry: ModelRegistry, folder: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._registry, self._folder, self._clock = registry, folder, clock
         self._deployed: dict[str, tuple[Deployment, OnnxForecaster]] = {}
 
     def deploy(self, version: ModelVersion, service: str) -> Deployment:
@@ -22,7 +22,7 @@ class InProcessModelServer:
         try:
             forecaster = OnnxForecaster(model_dir, version=version.version)
             zeros = dict.fromkeys(forecaster.signature().features, 0.0)
-            forecaster.forecast([FeatureSnapshot("SMOKE", dt.datetime.now(dt.UTC), zeros)])
+            forecaster.forecast([FeatureSnapshot("SMOKE", self._clock.now(), zeros)])
         except AlphamillError as error:
             raise Unavailable(
                 f"{version.id} was not deployed as {service}: {error}",
@@ -34,7 +34,7 @@ class InProcessModelServer:
             model_id=version.id,
             url=model_dir.resolve().as_uri(),
             status="deployed",
-            updated_at=dt.datetime.now(dt.UTC),
+            updated_at=self._clock.now(),
         )
         self._deployed[service] = (deployment, forecaster)
         return deployment

@@ -1,6 +1,9 @@
 """What a decision records: everything it knew and everything it wants, under an id made of its content."""
 
 import hashlib
+from contextlib import AbstractContextManager
+
+from structlog.contextvars import bound_contextvars
 
 from alphamill.domain.decisions import Decision, Refusal
 from alphamill.domain.ledger import PortfolioRecord
@@ -45,3 +48,8 @@ def decision_of(
         target_id=target_id,
         revision=record.revision,
     )
+
+
+def logged_as(decision: Decision) -> AbstractContextManager[None]:
+    """Every line that is logged within names the portfolio and the decision."""
+    return bound_contextvars(portfolio=decision.portfolio, decision_id=decision.id)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from alphamill.domain.calendars import sessions_closed_between
 from alphamill.domain.decisions import Decision
@@ -82,7 +83,8 @@ class Desk:
         self.closed = bars.ts
 
     def _decide(self, trader: PortfolioTrader, ts: dt.datetime, data_version: str) -> Decision | None:
-        return trader.on_session(self.market(trader, ts, data_version), late=self.late(trader, ts))
+        with bound_contextvars(portfolio=trader.spec.name):
+            return trader.on_session(self.market(trader, ts, data_version), late=self.late(trader, ts))
 
     def market(self, trader: PortfolioTrader, ts: dt.datetime, data_version: str) -> Market:
         """What a portfolio may see at a close, from the bars there are now."""

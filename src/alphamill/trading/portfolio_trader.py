@@ -5,28 +5,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alphamill.domain.decisions import Decision, Refusal, TradingState
-from alphamill.domain.ledger import CashEntry, NavPoint, PortfolioRecord, Settlement, Target
-from alphamill.domain.orders import Fill, Order, OrderStatus
+from alphamill.domain.decisions import Decision, Refusal
+from alphamill.domain.ledger import PortfolioRecord, Target
+from alphamill.domain.orders import Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import AlphamillError, Halted, NotReconciled, Unavailable
-from alphamill.execution import Account, reconcile, send_orders
-from alphamill.execution.sending import confirmed
+from alphamill.errors import AlphamillError, Unavailable
+from alphamill.execution import send_orders
+from alphamill.execution.sending import cancelled
 from alphamill.features.history import BarHistory
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
 from alphamill.ports import Books, Broker, Forecaster, Notifier
 from alphamill.risk import Rules, default_rules, next_state
-from alphamill.trading import books
+from alphamill.trading import books, targets
 from alphamill.trading.agreement import Agreement
-from alphamill.trading.books import UNANSWERED, forbids, in_doubt, unclear
-from alphamill.trading.decision import decision_of
+from alphamill.trading.books import UNANSWERED, forbids, unclear
+from alphamill.trading.decision import decision_of, logged_as
 from alphamill.trading.delistings import Delistings
 from alphamill.trading.exits import exit_plan, forbidden, missed_sessions, not_scheduled, plan_or_exit, tripped
 from alphamill.trading.inputs import gather
 from alphamill.trading.market import Market, history_refusals
 from alphamill.trading.newest import SessionFeatures
-from alphamill.trading.plan import plan_to_weights, risk_context
-from alphamill.trading.targets import require_tradable, require_valid_targets
+from alphamill.trading.own_books import OwnBooks
+from alphamill.trading.plan import risk_context
 
 MISSED = "its open has passed"
 #: While sending takes longer than this, the state is read again.
@@ -49,6 +49,8 @@ class PortfolioTrader:
         Risk rules; the default set of `spec` when None.
     token
         Of the lease's grant under which this process trades; it goes with every write of the books.
+    on_orders
+        Hears orders that have just taken a status, once the ledger holds it. Must not raise.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class PortfolioTrader:
         notifier: Notifier,
         rules: Rules | None = None,
         token: Callable[[], int | None] = lambda: None,
+        on_orders: Callable[[Sequence[Order]], object] = lambda orders: None,
     ) -> None:
         self.spec = spec
         self.symbols = spec.universe.symbols
@@ -79,17 +82,17 @@ class PortfolioTrader:
         self._history = history
         self._notifier = notifier
         self._rules = default_rules(spec) if rules is None else rules
+        self._books = OwnBooks(spec, ledger, token, on_orders)
         self._told: set[str] = set()
-        self._token = token
         self.agreement = Agreement(broker, ledger, spec.broker.share_step, self._tell)
 
     def open(self, market: Market) -> PortfolioRecord:
         """Write the opening point of a new portfolio, so that a restart knows where trading began."""
-        record = self._ledger.register(self.spec, market.ts)
+        record = self._books.register(market.ts)
         if record.last_settled_at is None:
             if record.last_decision_at != market.ts:  # else the process died between these two lines
-                record = self._commit(decision_of(self.spec, record, market, "opening"))
-            record = self._settle_account(record, market, books.book_of(record), (), ())
+                record = self._books.commit(decision_of(self.spec, record, market, "opening"))
+            record = self._books.settle(record, market, books.book_of(record))
         return record
 
     def recall(self, at: datetime) -> datetime | None:
@@ -99,42 +102,42 @@ class PortfolioTrader:
         -------
         The close of the last session settled, None while the portfolio was never opened.
         """
-        record = self._ledger.register(self.spec, at)
+        record = self._books.register(at)
         universe = self.spec.universe.symbols
         self.symbols = (*universe, *sorted(set(record.positions).difference(universe)))
         return record.last_settled_at
 
     def held(self) -> frozenset[str]:
         """Symbols with a position."""
-        return frozenset(self._record().positions)
+        return frozenset(self._books.record().positions)
 
     def compare(self) -> bool:
         """Whether ledger and broker agree; see `Agreement`."""
-        return self.agreement.holds(self._record())
+        return self.agreement.holds(self._books.record())
 
     def decides_again(self, close: datetime) -> bool:
         """Whether the session closed at `close` was settled but not decided (the process died in between)."""
-        record = self._record()
-        decided = record.last_decision_at
-        return record.last_settled_at == close and (decided is None or decided < close)
+        record = self._books.record()
+        return record.last_settled_at == close and not (record.last_decision_at and record.last_decision_at >= close)
 
     def on_session(self, market: Market, *, late: str | None = None) -> Decision | None:
         """Settle and decide the session that closed at `market.ts`; both happen once however often it is called.
 
         `late` says why no order may follow from this session any more (its next open has passed).
         """
-        record = self._record()
+        record = self._books.record()
         if record.last_settled_at is None or record.last_settled_at < market.ts:
             record = self._settle(record, market)
         if record.last_decision_at is not None and record.last_decision_at >= market.ts:
             return None
         record = self._cancel(record, MISSED, books.over(record, scheduled=not not_scheduled(self.spec, market)))
         decision = self._decide(record, market, late)
-        record = self._commit(decision)
-        if decision.orders:
-            self.send_committed(compared=True)
-        elif record.open_orders:
-            self.enforce_state()  # the drawdown may have tripped since
+        with logged_as(decision):
+            record = self._books.commit(decision)
+            if decision.orders:
+                self.send_committed(compared=True)
+            elif record.open_orders:
+                self.enforce_state()  # the drawdown may have tripped since
         for alert in of_decision(decision, self.spec):
             self._tell(alert)
         return decision
@@ -152,11 +155,11 @@ class PortfolioTrader:
         except Unavailable:
             raise
         except AlphamillError as error:
-            record = self._record()
+            record = self._books.record()
             refusals = (Refusal("*", error.code, str(error)),)
-            at = replace(market, ts=_after(record, market))
+            at = _after(record, market)
             decision = decision_of(self.spec, record, at, "manual", refusals=refusals, target_id=target.id)
-            self._commit(decision)
+            self._books.commit(decision)
             return decision
 
     def update_target(
@@ -173,28 +176,18 @@ class PortfolioTrader:
         Halted, NotReconciled, Conflict
             When no order may be sent, or `late` says why none can reach its open any more.
         """
-        require_valid_targets(self.spec, weights)
-        require_tradable(weights, market.prices, self._delistings.gone(market.ts), late)
-        record = self._record()
-        if record.state is TradingState.HALTED:
-            raise Halted(f"portfolio {self.spec.name} is HALTED: {record.state_reason}.", remedy="Resume it first.")
-        differences = reconcile(record, self._broker)
-        if differences:
-            raise NotReconciled(f"ledger and broker disagree: {'; '.join(differences)}.", remedy="Settle this first.")
+        targets.require_valid_targets(self.spec, weights)
+        targets.require_tradable(weights, market.prices, self._delistings.gone(market.ts), late)
+        record = self._books.record()
+        targets.require_may_send(record, self._broker)
         record = self._cancel(record, "replaced by a manual target")
-        if record.open_orders:
-            raise NotReconciled(
-                in_doubt(record.open_orders), remedy="Ask the broker about them; nothing new is sent meanwhile."
-            )
-        at = _after(record, market)
-        context = replace(risk_context(self.spec, record, market, record.state), decided_at=at)
-        targets = {symbol: weights.get(symbol, 0.0) for symbol in self.spec.universe.symbols if symbol in market.prices}
-        said = dict.fromkeys(targets, "manual target")
-        current = market.weights(record.positions, record.nav_usd)
-        plan = plan_to_weights(context, self._rules, current, targets, {}, said, set())
-        decision = decision_of(self.spec, record, replace(market, ts=at), "manual", plan=plan, target_id=target_id)
-        self._commit(decision)
-        self.send_committed(compared=True)
+        targets.require_none_in_doubt(record)
+        market = _after(record, market)
+        plan = targets.manual_plan(self.spec, record, market, weights, self._rules)
+        decision = decision_of(self.spec, record, market, "manual", plan=plan, target_id=target_id)
+        with logged_as(decision):
+            self._books.commit(decision)
+            self.send_committed(compared=True)
         return decision
 
     def send_committed(self, late: Late = lambda decided_at: None, *, compared: bool = False) -> None:
@@ -221,7 +214,7 @@ class PortfolioTrader:
         for order in waiting:
             if time.monotonic() - looked >= LOOK_AGAIN_SECS:
                 # A slow broker leaves time for a halt; what is not sent by then, the next round cancels.
-                if self._record().state is not record.state:
+                if self._books.record().state is not record.state:
                     break
                 looked = time.monotonic()
             sent += send_orders([order], self._broker, expired=expired)
@@ -230,9 +223,10 @@ class PortfolioTrader:
 
     def enforce_state(self) -> PortfolioRecord:
         """Cancel open orders the state forbids: all when HALTED, those not toward zero when REDUCING."""
-        record = self._record()
-        forbidden = [o for o in record.open_orders if forbids(record, o)]
-        return self._cancel(record, f"portfolio is {record.state}", forbidden)
+        record = self._books.record()
+        return self._cancel(
+            record, f"portfolio is {record.state}", [o for o in record.open_orders if forbids(record, o)]
+        )
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
         step = self.spec.broker.share_step
@@ -243,61 +237,21 @@ class PortfolioTrader:
             *books.entries_of(record.name, market.ts, account, market.actions, step),
         )
         account = books.after_actions(account, market.actions, step, fills)
-        record = self._settle_account(record, market, account, orders, (*early, *fills), entries)
+        record = self._books.settle(record, market, account, orders, (*early, *fills), entries)
         for position, _ in paid:
             self._tell(delisted(self.spec.name, position))
         return record
 
-    def _settle_account(
-        self,
-        record: PortfolioRecord,
-        market: Market,
-        account: Account,
-        orders: Sequence[Order],
-        fills: Sequence[Fill],
-        entries: Sequence[CashEntry] = (),
-    ) -> PortfolioRecord:
-        nav = NavPoint(market.ts, account.nav(market.prices), account.cash_usd)
-        positions = tuple(account.marked(market.prices).positions.values())
-        concerned = {*account.positions, *(order.symbol for order in record.open_orders)}
-        awaited = tuple(sorted(market.missing & concerned))
-        return self._write(
-            Settlement(
-                portfolio=record.name,
-                at=market.ts,
-                orders=tuple(orders),
-                fills=tuple(fills),
-                cash_usd=account.cash_usd,
-                positions=positions,
-                nav=nav,
-                awaited=awaited,
-                revision=record.revision,
-                entries=tuple(entries),
-                bars_version=market.bars_version,
-            )
-        )
-
-    def _record(self) -> PortfolioRecord:
-        return self._ledger.record(self.spec.name)
-
-    def _commit(self, decision: Decision) -> PortfolioRecord:
-        self._ledger.commit(decision, token=self._token())
-        return self._record()
-
-    def _write(self, settlement: Settlement) -> PortfolioRecord:
-        self._ledger.settle(settlement, token=self._token())
-        return self._record()
-
     def adjust(self, market: Market) -> None:
         """Take in bars that came after their session, the newest, was settled: splits, dividends and NAV."""
-        record, step = self._record(), self.spec.broker.share_step
+        record, step = self._books.record(), self.spec.broker.share_step
         came = set(record.awaited) - market.missing
         if came and record.last_settled_at == market.ts:
             actions = [a for a in market.actions if a.symbol in came]
             before = books.book_of(record)
             account, restated = books.after_actions(before, actions, step), books.restated(record, actions, step)
             entries = books.entries_of(record.name, market.ts, before, actions, step)
-            self._settle_account(record, market, account, restated, (), entries)
+            self._books.settle(record, market, account, restated, entries=entries)
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)
@@ -332,7 +286,7 @@ class PortfolioTrader:
             return record
         # A person may have halted since the record was read; a rule must not soften that.
         self._ledger.set_state(self.spec.name, state, reason, market.ts, only_from=record.state)
-        after = self._record()
+        after = self._books.record()
         if after.state_reason == reason:
             self._tell(state_changed(self.spec.name, record.state, state, reason))
         return after
@@ -350,11 +304,8 @@ class PortfolioTrader:
         return self._record_orders(record, known)
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
-        # PENDING too: the process may have died after sending and before writing that down.
         try:
-            if self._broker.order(order.id) is None:
-                return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")
-            return confirmed(order, self._broker.cancel(order.id))
+            return cancelled(order, self._broker, why)
         except Unavailable as error:
             if order.id not in self._told:  # it is tried again every second; a person hears of it once
                 self._told.add(order.id)
@@ -362,13 +313,9 @@ class PortfolioTrader:
             return None
 
     def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> PortfolioRecord:
-        at = record.last_settled_at or orders[0].decided_at
-        positions, cash = tuple(record.positions.values()), record.cash_usd
-        return self._write(
-            Settlement(self.spec.name, at, tuple(orders), (), cash, positions, None, revision=record.revision)
-        )
+        return self._books.note(record, orders)
 
 
-def _after(record: PortfolioRecord, market: Market) -> datetime:
-    """When a decision between two closes counts as made: after every one before it."""
-    return max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1))
+def _after(record: PortfolioRecord, market: Market) -> Market:
+    """The market for a decision between two closes, which counts as made after every one before it."""
+    return replace(market, ts=max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1)))

@@ -1,10 +1,18 @@
-"""Check weights a person sends before they become a target."""
+"""Weights a person sends: checked before they become a target, then planned like any others."""
 
 import math
 from collections.abc import Collection, Mapping
 
+from alphamill.domain.decisions import TradingState
+from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import Conflict, DataUnfit, InvalidWeights, UnknownSymbol
+from alphamill.errors import Conflict, DataUnfit, Halted, InvalidWeights, NotReconciled, UnknownSymbol
+from alphamill.execution import reconcile
+from alphamill.ports import Broker
+from alphamill.risk import Rules
+from alphamill.trading.books import in_doubt
+from alphamill.trading.market import Market
+from alphamill.trading.plan import Plan, plan_to_weights, risk_context
 
 TOLERANCE = 1e-9
 
@@ -66,3 +74,35 @@ def require_tradable(
     if late:
         remedy = "Send the target between the next close and its open."
         raise Conflict(f"TOO_LATE: {late}.", field="weights", remedy=remedy)
+
+
+def require_may_send(record: PortfolioRecord, broker: Broker) -> None:
+    """The portfolio is not halted, and its broker has the same books.
+
+    Raises
+    ------
+    Halted, NotReconciled
+        Says why no order may be sent.
+    """
+    if record.state is TradingState.HALTED:
+        raise Halted(f"portfolio {record.name} is HALTED: {record.state_reason}.", remedy="Resume it first.")
+    if differences := reconcile(record, broker):
+        raise NotReconciled(f"ledger and broker disagree: {'; '.join(differences)}.", remedy="Settle this first.")
+
+
+def require_none_in_doubt(record: PortfolioRecord) -> None:
+    """No order is open: what was open before a manual target was called back. `NotReconciled` names those left."""
+    if record.open_orders:
+        remedy = "Ask the broker about them; nothing new is sent meanwhile."
+        raise NotReconciled(in_doubt(record.open_orders), remedy=remedy)
+
+
+def manual_plan(
+    spec: PortfolioSpec, record: PortfolioRecord, market: Market, weights: Mapping[str, float], rules: Rules
+) -> Plan:
+    """Orders towards `weights`, judged by the rules; what is left out of them, and has a price, goes to zero."""
+    targets = {symbol: weights.get(symbol, 0.0) for symbol in spec.universe.symbols if symbol in market.prices}
+    said = dict.fromkeys(targets, "manual target")
+    current = market.weights(record.positions, record.nav_usd)
+    context = risk_context(spec, record, market, record.state)
+    return plan_to_weights(context, rules, current, targets, {}, said, set())

@@ -95,7 +95,7 @@ def check_bars(bars: pl.DataFrame, *, calendar: str, now: dt.datetime) -> pl.Dat
     if len(set(judged.select(BAR_KEY).iter_rows())) < judged.height:
         doubled = judged.filter(pl.struct(BAR_KEY).is_duplicated())
         symbol, session = doubled.select("symbol", "session").row(0)
-        raise InvalidBar(f"{symbol} {session} is there twice (rule one_bar_per_key).", field="session")
+        raise InvalidBar(f"{symbol} {session} is there twice (rule one_bar_per_key).", field="session", rule=SUPERSEDED)
     checked = with_split_factor(judged.select(BAR_SCHEMA.names()))
     if (checked["price_factor"] / checked["split_factor"] > MAX_DIVIDEND_FACTOR).any():
         odd = checked.filter(pl.col("price_factor") / pl.col("split_factor") > MAX_DIVIDEND_FACTOR)
@@ -104,6 +104,7 @@ def check_bars(bars: pl.DataFrame, *, calendar: str, now: dt.datetime) -> pl.Dat
             f"bar {symbol} {session}: price_factor is {factor} (rule factor_explained).",
             field="price_factor",
             remedy="Required: a simple split ratio, or under one for a dividend; no dividend raises earlier prices.",
+            rule="FACTOR_UNEXPLAINED",
         )
     return checked
 
@@ -134,4 +135,5 @@ def _offence(bar: pl.DataFrame, context: Context) -> InvalidBar:
         f"bar {symbol} {session}: {field} is {value} (rule {rule.name}).",
         field=field,
         remedy=f"Required: {rule.demands}.",
+        rule=rule.code,
     )

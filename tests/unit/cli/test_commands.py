@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from alphamill import environment
 from alphamill.adapters.sql import SqlLedger
 from alphamill.cli import __main__ as cli
 from alphamill.cli import stages
@@ -166,7 +167,7 @@ def test_train_repeats_what_the_gate_said(tmp_path: Path) -> None:
 
 def run_main(monkeypatch: pytest.MonkeyPatch, raised: BaseException, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["alphamill", *arguments, "doctor"])
-    monkeypatch.setattr("alphamill.settings.load_settings", lambda: (_ for _ in ()).throw(raised))
+    monkeypatch.setattr("alphamill.settings.read_settings", lambda: (_ for _ in ()).throw(raised))
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -188,7 +189,7 @@ def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cli.DEBUG, "")
+    monkeypatch.setenv(environment.DEBUG, "")
     with pytest.raises(AlphamillError, match="the port"):
         run_main(monkeypatch, InvalidConfig("the port is 0."), "--debug")
 

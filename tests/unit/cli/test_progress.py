@@ -8,7 +8,8 @@ from rich.console import Console
 
 from alphamill.adapters.files.progress import ProgressTail, report_progress
 from alphamill.cli.progress import StageProgress
-from alphamill.monitoring.progress import PROGRESS_FILE, STAGES, Progress
+from alphamill.environment import PROGRESS_FILE
+from alphamill.monitoring.progress import STAGES, Progress
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def card(trials: int) -> ModelCard:
         trials=trials,
         params={"architecture": "mlp", "hidden": (32, 16), "learning_rate": 0.0017346, "epochs": 16},
         run_id="5e7c9a31",
-        git_commit="0f3a9b1c77de0123456789",
+        code_version="0f3a9b1c77de0123456789",
     )
 
 

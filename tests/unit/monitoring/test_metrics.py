@@ -30,6 +30,7 @@ def test_decision_is_counted_with_its_denials_refusals_and_orders(metrics: Metri
     refusal = Refusal("GOOG", "STALE_FEATURES", "old")
     decision = replace(sample_decision(1), rules=(*denials, passed), refusals=(refusal,))
     metrics.on_decision(decision, at=decision.decided_at + timedelta(seconds=7))
+    metrics.on_orders(decision.orders)
     assert value(metrics, "decisions_total", portfolio="demo", source="model") == 1
     assert value(metrics, "denials_total", portfolio="demo", code="TOO_LARGE") == 2
     assert value(metrics, "refusals_total", portfolio="demo", code="STALE_FEATURES") == 1

@@ -97,9 +97,9 @@ def test_next_runtime_can_start_at_once_after_a_kill(
     process.kill()
     process.wait()
     with Runtime(Settings(home=home)) as again:
-        assert embedded_redis.answers(again.settings.redis_url)
+        assert embedded_redis.answers(again.settings.redis_url.get_secret_value())
         assert eventually(lambda: not alive(pids))
-        assert embedded_redis.answers(again.settings.redis_url)
+        assert embedded_redis.answers(again.settings.redis_url.get_secret_value())
 
 
 def test_second_runtime_on_the_same_home_is_refused_with_the_pid(
@@ -114,7 +114,7 @@ def test_second_runtime_on_the_same_home_is_refused_with_the_pid(
 def test_same_process_cannot_open_its_home_twice(runtime: Runtime) -> None:
     with pytest.raises(Conflict, match="this process"), Runtime(Settings(home=runtime.home)):
         pass
-    assert embedded_redis.answers(runtime.settings.redis_url)
+    assert embedded_redis.answers(runtime.settings.redis_url.get_secret_value())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
@@ -127,7 +127,7 @@ def test_killing_the_guard_kills_its_child(runtime: Runtime) -> None:
 def test_runtime_exports_what_children_need_and_takes_it_back(tmp_path: Path) -> None:
     with Runtime(Settings(home=tmp_path)) as opened:
         assert os.environ[environment.HOME] == str(tmp_path)
-        assert os.environ[environment.REDIS_URL] == opened.settings.redis_url
+        assert os.environ[environment.REDIS_URL] == opened.settings.redis_url.get_secret_value()
         assert not watch.exit_with_runtime(), "the runtime does not watch itself"
     assert environment.HOME not in os.environ
     assert environment.REDIS_URL not in os.environ
@@ -139,7 +139,7 @@ def test_redis_keeps_its_rows_over_a_restart(tmp_path: Path) -> None:
     for expected in (None, b"0.25"):
         with (
             Runtime(Settings(home=tmp_path)) as opened,
-            redis.Redis.from_url(opened.settings.redis_url) as client,
+            redis.Redis.from_url(opened.settings.redis_url.get_secret_value()) as client,
         ):
             assert client.get("row") == expected
             client.set("row", "0.25")
@@ -196,8 +196,8 @@ def test_redis_takes_another_port_when_its_own_is_snatched(tmp_path: Path, monke
         ports = iter([taken.getsockname()[1]])
         monkeypatch.setattr(children, "free_port", lambda: next(ports, None) or free_port())
         with Runtime(Settings(home=tmp_path)) as opened:
-            assert embedded_redis.answers(opened.settings.redis_url)
-            assert str(taken.getsockname()[1]) not in opened.settings.redis_url
+            assert embedded_redis.answers(opened.settings.redis_url.get_secret_value())
+            assert str(taken.getsockname()[1]) not in opened.settings.redis_url.get_secret_value()
 
 
 def test_descendants_are_found_over_generations() -> None:

@@ -1,6 +1,7 @@
 """The wall clock: nothing else in the library asks for the time of day."""
 
 import datetime as dt
+from typing import Final
 
 
 class SystemClock:
@@ -8,3 +9,7 @@ class SystemClock:
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
+
+
+#: It has no state: one is enough for whoever is handed no other.
+SYSTEM_CLOCK: Final = SystemClock()

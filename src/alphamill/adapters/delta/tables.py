@@ -1,13 +1,14 @@
 """Delta Lake tables by address: open, write as compare-and-swap, retry, and plain versioned frames."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
 
+from alphamill import environment
 from alphamill.errors import AlphamillError, NotFound, StoreUnavailable
+from alphamill.secret_url import masked, without_secret
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
@@ -126,7 +127,7 @@ def create(uri: str, frame: Any) -> int:
     except DeltaError as error:
         if open_newest(uri) is None:
             raise
-        raise CommitFailedError(f"{uri} was created by another writer") from error
+        raise CommitFailedError(f"{masked(uri)} was created by another writer") from error
     return 0
 
 
@@ -177,7 +178,7 @@ def open_table(uri: str, version: int | None) -> "DeltaTable":
     newest = -1 if table is None else int(table.version())
     if table is None or (version is not None and not 0 <= version <= newest):
         raise NotFound(
-            f"{uri} has no version {'at all' if version is None else version}; the newest is {newest}.",
+            f"{masked(uri)} has no version {'at all' if version is None else version}; the newest is {newest}.",
             field="version",
         )
     if version is not None:
@@ -187,7 +188,7 @@ def open_table(uri: str, version: int | None) -> "DeltaTable":
 
 def storage_options(uri: str) -> dict[str, str]:
     """Credentials are read from ``AWS_*`` by the library; it only refuses plain http unless told."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    endpoint = environment.read("AWS_ENDPOINT_URL_S3") or environment.read("AWS_ENDPOINT_URL") or ""
     if not uri.startswith("s3://") or not endpoint:
         return {}
     plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
@@ -220,7 +221,8 @@ class StoreErrors:
         from deltalake.exceptions import DeltaError
 
         if isinstance(error, DeltaError | OSError | pl.exceptions.PolarsError):
+            cause = without_secret(error, self.uri)
             raise StoreUnavailable(
-                f"{self.uri} cannot be used: {error}.",
+                f"{masked(self.uri)} cannot be used: {cause}.",
                 remedy="Check that the folder or the object store is there and may be written.",
-            ) from error
+            ) from cause

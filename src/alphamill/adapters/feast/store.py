@@ -26,8 +26,10 @@ from alphamill.adapters.feast.declared import DeclaredNotes
 from alphamill.adapters.feast.environment import connection_string, environment
 from alphamill.adapters.feast.redis import FeastRedis, Floats, Micros
 from alphamill.domain.features import FeatureSnapshot
+from alphamill.environment import FEAST_REDIS, FEATURES_DIR
 from alphamill.errors import InvalidConfig, NotFound, StoreUnavailable
 from alphamill.features.rows import check_rows, require_declared
+from alphamill.secret_url import without_secret
 
 VIEW: Final = "daily_features"
 _ONLINE_LAYOUT: Final = {"type": "redis", "entity_keys": 3}
@@ -55,8 +57,8 @@ class FeastFeatureStore:
         self._redis_url = redis_url
         self._timeout_secs = timeout_secs
         self._variables = {
-            "ALPHAMILL_FEATURES_DIR": str(self._data),
-            "ALPHAMILL_REDIS": connection_string(redis_url, timeout_secs),
+            FEATURES_DIR: str(self._data),
+            FEAST_REDIS: connection_string(redis_url, timeout_secs),
         }
         self._declared: tuple[str, ...] = ()
         self._turn = threading.RLock()
@@ -179,7 +181,8 @@ class FeastFeatureStore:
         try:
             return FeatureStore(config=RepoConfig(repo_path=self._repo, **self._config))
         except (TypeError, ValueError) as error:
-            raise self._bad_file(f"{error}") from error
+            cause = without_secret(error, self._redis_url, self._variables[FEAST_REDIS])
+            raise self._bad_file(f"{cause}") from cause
 
     @cached_property
     def _config(self) -> dict[str, Any]:
@@ -190,7 +193,8 @@ class FeastFeatureStore:
             asked = {**config["online_store"], "entity_keys": config["entity_key_serialization_version"]}
             config["project"], config["registry"]["path"]
         except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-            raise self._bad_file(f"{type(error).__name__} {error}") from error
+            cause = without_secret(error, self._redis_url, self._variables[FEAST_REDIS])
+            raise self._bad_file(f"{type(error).__name__} {cause}") from cause
         asked.pop("connection_string", None)
         if asked != _ONLINE_LAYOUT:
             raise self._bad_file(f"online_store and entity keys are {asked}, supported are {_ONLINE_LAYOUT}")

@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from alphamill.monitoring.progress import PROGRESS_FILE, Progress
+from alphamill import environment
+from alphamill.monitoring.progress import Progress
 
 
 def report_progress(stage: str, done: float, total: float, message: str = "") -> None:
-    """Append one line to the file named by `PROGRESS_FILE`; without that variable nothing happens.
+    """Append one line to the file named by `environment.PROGRESS_FILE`; without that variable nothing happens.
 
     Raises
     ------
@@ -15,7 +16,7 @@ def report_progress(stage: str, done: float, total: float, message: str = "") ->
         Unknown stage, or `done` outside [0, total].
     """
     line = Progress(stage, done, total, message).to_line()
-    if path := os.environ.get(PROGRESS_FILE):
+    if path := environment.read(environment.PROGRESS_FILE):
         # One write to a file opened for appending: lines of several processes do not mix.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:

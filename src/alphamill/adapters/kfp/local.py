@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from alphamill import errors
-from alphamill.monitoring.progress import PROGRESS_FILE
+from alphamill import environment, errors
 
 POLL_SECS: Final = 0.5
 JOB: Final = "job.json"
@@ -41,9 +40,9 @@ class PipelineRun:
     outputs: dict[str, dict[str, Any]]
 
 
-def new_run_dir(home: Path, name: str) -> Path:
-    """Make ``<home>/pipelines/<name>-<time>``."""
-    run_dir = home.resolve() / "pipelines" / f"{name}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}"
+def new_run_dir(home: Path, name: str, at: dt.datetime) -> Path:
+    """Make ``<home>/pipelines/<name>-<at>``; `at` is now, UTC."""
+    run_dir = home.resolve() / "pipelines" / f"{name}-{at:%Y%m%dT%H%M%S%f}"
     run_dir.mkdir(parents=True)
     return run_dir
 
@@ -65,7 +64,8 @@ def run_pipeline(
     run_dir
         From `new_run_dir`; gets the log, the progress and ``artifacts/``.
     env
-        Added to the environment of the steps.
+        The whole environment of the steps, e.g. from `environment.child_environment`; this process's own when None.
+        Their progress goes to `progress_file` unless it names another file.
 
     Raises
     ------
@@ -75,7 +75,11 @@ def run_pipeline(
     """
     (run_dir / JOB).write_text(json.dumps({"pipeline": pipeline, "arguments": dict(arguments)}))
     log = run_dir / "pipeline.log"
-    with log.open("wb") as file, _Group(run_dir, file.fileno(), dict(env or {})) as child:
+    steps = {
+        environment.PROGRESS_FILE: str(progress_file(run_dir)),
+        **(environment.inherited({}) if env is None else env),
+    }
+    with log.open("wb") as file, _Group(run_dir, file.fileno(), steps) as child:
         _wait(child)
     result = _result(run_dir)
     if "error" in result or child.returncode:
@@ -96,7 +100,7 @@ class _Group:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, PROGRESS_FILE: str(progress_file(run_dir)), **env},
+            env=env,
         )
 
     def __enter__(self) -> "subprocess.Popen[bytes]":

@@ -1,15 +1,16 @@
 """MLflow runs, and the one way to reach an MLflow store."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
+from alphamill import environment
 from alphamill.errors import AlphamillError, InvalidConfig, NotFound, StoreUnavailable
 from alphamill.ports.tracking import RunStatus
+from alphamill.secret_url import masked, without_secret
 
 #: Seconds to wait for an MLflow server's health answer before it counts as away.
 _PROBE_SECS = 5.0
@@ -104,7 +105,8 @@ def connect(tracking_uri: str) -> Any:
     from mlflow import MlflowClient
 
     with mlflow_errors(tracking_uri):
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        address = _without_user(tracking_uri)
+        client = MlflowClient(tracking_uri=address, registry_uri=address)
         client.search_experiments(max_results=1)
     return client
 
@@ -121,12 +123,12 @@ def mlflow_errors(what: str) -> Iterator[None]:
         raise
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise NotFound(f"{what}: {error.message}") from error
+            raise NotFound(f"{masked(what)}: {error.message}") from error
         if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS"):
-            raise InvalidConfig(f"{what}: {error.message}") from error
-        raise _unavailable(what, error) from error
+            raise InvalidConfig(f"{masked(what)}: {error.message}") from error
+        raise _unavailable(what, error) from without_secret(error, what)
     except (OSError, SQLAlchemyError) as error:
-        raise _unavailable(what, error) from error
+        raise _unavailable(what, error) from without_secret(error, what)
 
 
 def root_uri(root: Path | str) -> str:
@@ -139,10 +141,17 @@ def _probe(tracking_uri: str) -> None:
     if urlsplit(tracking_uri).scheme in ("http", "https"):
         import httpx
 
+        parts = urlsplit(tracking_uri)
+        user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         try:
-            httpx.get(f"{tracking_uri.rstrip('/')}/health", timeout=_PROBE_SECS).raise_for_status()
+            # Apart from the address: httpx quotes that in its errors.
+            health = f"{_without_user(tracking_uri).rstrip('/')}/health"
+            httpx.get(health, auth=user, timeout=_PROBE_SECS).raise_for_status()
         except httpx.HTTPError as error:
             raise _unavailable(tracking_uri, error) from error
+        if user:
+            # MLflow's own way to take them; in its errors it quotes the address as well.
+            environment.default({"MLFLOW_TRACKING_USERNAME": user[0], "MLFLOW_TRACKING_PASSWORD": user[1]})
         return
     from sqlalchemy import create_engine, exc, make_url
 
@@ -154,19 +163,27 @@ def _probe(tracking_uri: str) -> None:
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1")
         engine.dispose()
-    except (exc.ArgumentError, exc.NoSuchModuleError) as error:
+    except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise InvalidConfig(
-            f"{tracking_uri!r} is no tracking URI: {error}",
+            f"{masked(tracking_uri)!r} is no tracking URI: {without_secret(error, tracking_uri)}",
             field="mlflow_tracking_uri",
             remedy="Give sqlite:///<file>, a PostgreSQL URL or the address of an MLflow server.",
-        ) from error
+        ) from without_secret(error, tracking_uri)
     except (OSError, exc.SQLAlchemyError) as error:
-        raise _unavailable(tracking_uri, error) from error
+        raise _unavailable(tracking_uri, error) from without_secret(error, tracking_uri)
+
+
+def _without_user(tracking_uri: str) -> str:
+    """The address of a server without user and password; another URI as it is."""
+    parts = urlsplit(tracking_uri)
+    if parts.scheme not in ("http", "https"):
+        return tracking_uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _unavailable(what: str, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(
-        f"MLflow store {what}: {error}",
+        f"MLflow store {masked(what)}: {without_secret(error, what)}",
         field="mlflow_tracking_uri",
         remedy="Check that the file is writable or that the server runs.",
     )
@@ -178,10 +195,14 @@ def _quiet_mlflow() -> None:
     import logging
     import warnings
 
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    environment.default(
+        {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            "MLFLOW_LOGGING_LEVEL": "WARNING",
+        }
+    )
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # mlflow 3.17 maps its tables with a loader that SQLAlchemy 2.1 deprecates; no user of ours can mend that.

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import StaticPool
 
 from alphamill.errors import AlphamillError, InvalidConfig, InvalidInput, StoreUnavailable
+from alphamill.secret_url import masked, without_secret
 
 BUSY_TIMEOUT_MS = 5_000
 
@@ -69,7 +70,7 @@ class Database:
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         self.url = _parse(url)
-        self.name = self.url.render_as_string(hide_password=True)
+        self.name = masked(self.url.render_as_string(hide_password=True))
         sqlite = self.url.get_backend_name() == "sqlite"
         self.in_memory = sqlite and self.url.database in (None, "", ":memory:")
         self._path = Path(str(self.url.database)) if sqlite and not self.in_memory else None
@@ -175,10 +176,10 @@ def _parse(url: str) -> URL:
         return make_url(url)
     except ArgumentError as error:
         raise InvalidConfig(
-            f"{url!r} is not a database URL.",
+            f"{masked(url)!r} is not a database URL.",
             field="ledger_dsn",
             remedy="Write sqlite:///path or postgresql+psycopg://...",
-        ) from error
+        ) from without_secret(error, url)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:

@@ -62,7 +62,7 @@ def start(
     name
         Unique among the running children of `home`; its output goes to ``<home>/log/<name>.log``.
     env
-        Added to this process's environment.
+        The command's whole environment, e.g. from `environment.child_environment`; this process's own when None.
     grace_secs
         Time between SIGTERM and SIGKILL when it is stopped.
 
@@ -82,7 +82,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
-            env={**os.environ, **(env or {})},
+            env=env,
             cwd=cwd,
             timeout=30,
             check=False,
@@ -115,7 +115,7 @@ def _child(known: Mapping[str, object], home: Path) -> Child:
 def runtime_token(home: Path) -> str:
     """The word of the runtime this process belongs to, else of the one that owns `home` now."""
     owner = guard.read_json(environment.run_dir(home) / guard.OWNER_FILE)
-    token = os.environ.get(environment.RUNTIME_TOKEN) or owner.get("token")
+    token = environment.read(environment.RUNTIME_TOKEN) or owner.get("token")
     if not owner or not token:
         raise Unavailable(f"no runtime owns {home}.", field="home", remedy="Start it first: alphamill demo --keep.")
     return str(token)

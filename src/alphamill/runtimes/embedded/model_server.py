@@ -12,7 +12,7 @@ from alphamill.adapters.kserve.v2 import V2Forecaster
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.models import Deployment, ModelVersion
 from alphamill.errors import AlphamillError, NotFound, Unavailable
-from alphamill.ports import ModelRegistry
+from alphamill.ports import Clock, ModelRegistry
 from alphamill.runtimes.embedded import children, deployments, free_port
 from alphamill.runtimes.embedded.deployments import LocalDeployment
 
@@ -27,9 +27,10 @@ class LocalModelServer:
     time or fails its smoke question is stopped again, and the version before it goes on answering.
     """
 
-    def __init__(self, registry: ModelRegistry, home: Path, *, ready_secs: float = READY_SECS) -> None:
+    def __init__(self, registry: ModelRegistry, home: Path, clock: Clock, *, ready_secs: float = READY_SECS) -> None:
         self._registry = registry
         self._home = home.resolve()
+        self._clock = clock
         self._ready_secs = ready_secs
 
     def deploy(self, version: ModelVersion, service: str) -> Deployment:
@@ -91,13 +92,13 @@ class LocalModelServer:
         )
         try:
             children.wait_ready(child, lambda: ready(url), timeout_secs=self._ready_secs)
-            _smoke(url, version, service)
+            _smoke(url, version, service, self._clock.now())
             deployment = Deployment(
                 service=service,
                 model_id=version.id,
                 url=url,
                 status="deployed",
-                updated_at=dt.datetime.now(dt.UTC),
+                updated_at=self._clock.now(),
             )
             deployed = LocalDeployment(deployment, child)
             deployments.write(self._home, deployed)
@@ -119,7 +120,7 @@ def _command(version: ModelVersion, service: str, folder: Path, port: int) -> li
     return [sys.executable, "-m", "serving.forecaster", *arguments]
 
 
-def _smoke(url: str, version: ModelVersion, service: str) -> None:
+def _smoke(url: str, version: ModelVersion, service: str, now: dt.datetime) -> None:
     """The server says that it is this version, and answers a batch with finite means and stds above zero."""
     asks = V2Forecaster(url, service)
     try:
@@ -130,7 +131,6 @@ def _smoke(url: str, version: ModelVersion, service: str) -> None:
                 f"says version {version.version} with {', '.join(version.card.features)}.",
                 field="features",
             )
-        now = dt.datetime.now(dt.UTC)
         rows = [dict.fromkeys(signature.features, 0.01 * row) for row in range(SMOKE_ROWS)]
         asks.forecast([FeatureSnapshot("SMOKE", now, values) for values in rows])
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from alphamill import environment
 from alphamill.errors import Unavailable
 from alphamill.runtimes.embedded import children
 from alphamill.runtimes.embedded.children import Child
@@ -29,7 +30,7 @@ def start(home: Path) -> tuple[Child, str]:
     folder.mkdir(parents=True, exist_ok=True)
     for attempt in range(1, START_ATTEMPTS + 1):
         url = f"redis://127.0.0.1:{children.free_port()}/0"
-        child = children.start(NAME, _command(url, folder), home=home, env={"LC_ALL": "C"})
+        child = children.start(NAME, _command(url, folder), home=home, env=environment.inherited({"LC_ALL": "C"}))
         try:
             children.wait_ready(child, lambda url=url: answers(url), timeout_secs=READY_SECS)  # type: ignore[misc]
         except Unavailable:

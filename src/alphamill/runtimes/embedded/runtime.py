@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Final
@@ -17,6 +17,7 @@ from alphamill import environment
 from alphamill.errors import Conflict, Unavailable
 from alphamill.runtimes.embedded import children, guard, redis
 from alphamill.runtimes.embedded.children import Child
+from alphamill.secret_url import SecretUrl
 from alphamill.settings import Settings
 
 LOCK_SECS: Final = 1.0
@@ -27,7 +28,7 @@ _OWNED: Final[set[Path]] = set()
 class Runtime:
     """Context manager; while it is open no other process can open a runtime on the same home.
 
-    Inside, `os.environ` carries what child processes need (`ALPHAMILL_HOME`, `ALPHAMILL_REDIS_URL`, ...).
+    Inside, this process's environment names home, Redis and runtime: whatever it starts belongs to the runtime.
     However this process ends, Ctrl-C, SIGTERM and SIGKILL included, its children end with it.
 
     Parameters
@@ -70,7 +71,7 @@ class Runtime:
             )
             _, url = redis.start(self.home)
             undo.enter_context(environment.variables({environment.REDIS_URL: url}))
-            self.settings = self._given.model_copy(update={"home": self.home, "redis_url": url})
+            self.settings = self._given.model_copy(update={"home": self.home, "redis_url": SecretUrl(url)})
             self._undo = undo.pop_all()
         return self
 
@@ -80,9 +81,13 @@ class Runtime:
         self._undo.close()
 
     def start(
-        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self, name: str, command: Sequence[str], *, settings: Settings | None = None, cwd: Path | None = None
     ) -> Child:
-        """Start a guarded child of this runtime, e.g. the controller; see `children.start`."""
+        """Start a guarded child of this runtime, e.g. the controller; see `children.start`.
+
+        Its environment says `settings`, those of the runtime when None, whatever this process was started with.
+        """
+        env = environment.child_environment(settings or self.settings)
         return children.start(name, command, home=self.home, env=env, cwd=cwd)
 
     def children(self) -> list[Child]:

@@ -21,7 +21,7 @@ def exit_with_runtime() -> bool:
     -------
     True if a runtime is being watched.
     """
-    home, token = os.environ.get(environment.HOME), os.environ.get(environment.RUNTIME_TOKEN)
+    home, token = environment.read(environment.HOME), environment.read(environment.RUNTIME_TOKEN)
     if not home or not token:
         return False
     run = environment.run_dir(Path(home))

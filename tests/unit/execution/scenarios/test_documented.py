@@ -4,7 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-from alphamill.settings import REPO_ROOT
+REPO_ROOT = Path(__file__).resolve().parents[4]
+
 
 HERE = Path(__file__).parent
 NO_SCENARIOS = {"test_agreement.py", Path(__file__).name}

@@ -1,12 +1,12 @@
 """The paper broker: accepts orders and fills them at the next session's open, from real bars."""
 
-import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 
 import polars as pl
+import structlog
 
 from alphamill.adapters.brokers.paper.books import PaperBooks
 from alphamill.adapters.brokers.paper.delisting import Delistings, delisted
@@ -24,7 +24,7 @@ from alphamill.domain.session_bars import SessionBars
 from alphamill.errors import Conflict, NotFound, Unavailable
 from alphamill.execution import CommissionModel, SlippageModel, costs_of
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 class PaperBroker:
@@ -148,7 +148,7 @@ class PaperBroker:
                 self._take_corrections(bars)
                 bars = bars.only([symbol for symbol in bars.symbols if not self._books.matched(ts, symbol)])
                 if not bars.symbols:
-                    _log.debug("session %s was matched before", ts)
+                    _log.debug("a session was matched before", session=str(ts))
                     return
             relevant = self._books.relevant()
             gone = delisted(self._matching.delistings, bars.session) & relevant
