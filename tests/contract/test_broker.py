@@ -16,7 +16,7 @@ from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import Conflict, NotFound, StoreUnavailable
-from alphamill.testing.broker import FakeBroker
+from alphamill.testing.broker import FakeBroker, cash_at, fills_at, positions_at
 from alphamill.testing.orders import market_order, session_bars
 
 FREE = BrokerRef(commission_bps=0, slippage_bps=0, margin=True)
@@ -67,7 +67,7 @@ def test_submitting_the_same_id_twice_is_one_order(reopen: Reopen) -> None:
     assert reopen().submit(BUY_A).status is OrderStatus.FILLED
     broker = reopen()
     broker.on_bars(session_bars(2, {"A": 100.0}))
-    assert [fill.quantity for fill in broker.fills("demo")] == [10]
+    assert [fill.quantity for fill in fills_at(broker)] == [10]
 
 
 def test_other_content_under_a_known_id_is_refused(reopen: Reopen) -> None:
@@ -83,9 +83,9 @@ def test_unknown_order_is_none(reopen: Reopen) -> None:
 def test_order_fills_at_the_next_open_and_never_in_its_own_session(reopen: Reopen) -> None:
     reopen().submit(BUY_A)
     reopen().on_bars(session_bars(0, {"A": 99.0}))
-    assert reopen().fills("demo") == []
+    assert fills_at(reopen()) == []
     reopen().on_bars(session_bars(1, {"A": 101.5}))
-    (fill,) = reopen().fills("demo")
+    (fill,) = fills_at(reopen())
     assert (fill.order_id, fill.price, fill.quantity) == (BUY_A.id, Decimal("101.5"), 10)
     order = reopen().order(BUY_A.id)
     assert order is not None
@@ -97,23 +97,23 @@ def test_a_session_seen_before_changes_nothing(reopen: Reopen) -> None:
     reopen().submit(BUY_A)
     reopen().on_bars(session_bars(1, {"A": 100.0}))
     reopen().on_bars(session_bars(0, {"A": 100.0}))
-    assert reopen().fills("demo") == []
+    assert fills_at(reopen()) == []
 
 
 def test_sells_fill_before_buys_and_fills_are_told_after_an_id(reopen: Reopen) -> None:
     reopen().submit(BUY_A)
     reopen().submit(SELL_B)
     reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
-    sold, bought = reopen().fills("demo")
+    sold, bought = fills_at(reopen())
     assert (sold.symbol, bought.symbol) == ("B", "A")
-    assert reopen().fills("demo", after=sold.id) == [bought]
-    assert reopen().fills("demo", after=bought.id) == []
+    assert fills_at(reopen(), cursor=sold.id) == [bought]
+    assert fills_at(reopen(), cursor=bought.id) == []
     assert sold.id != bought.id
 
 
 def test_fills_after_an_unknown_id_are_an_error(reopen: Reopen) -> None:
     with pytest.raises(NotFound, match="fill_nobody"):
-        reopen().fills("demo", after="fill_nobody")
+        fills_at(reopen(), cursor="fill_nobody")
 
 
 def test_positions_are_sums_of_fills_per_portfolio(reopen: Reopen) -> None:
@@ -121,8 +121,8 @@ def test_positions_are_sums_of_fills_per_portfolio(reopen: Reopen) -> None:
         reopen().submit(order)
     reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
     expected = [Position("A", Decimal(10), Decimal(100)), Position("B", Decimal(-4), Decimal(50))]
-    assert reopen().positions("demo") == expected
-    assert reopen().positions("other") == [Position("A", Decimal(3), Decimal(100))]
+    assert positions_at(reopen()) == expected
+    assert positions_at(reopen(), "other") == [Position("A", Decimal(3), Decimal(100))]
 
 
 def test_cancelled_order_never_fills_and_a_filled_one_stays_filled(reopen: Reopen) -> None:
@@ -130,7 +130,7 @@ def test_cancelled_order_never_fills_and_a_filled_one_stays_filled(reopen: Reope
     assert reopen().cancel(BUY_A.id).status is OrderStatus.CANCELLED
     reopen().submit(SELL_B)
     reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
-    assert [fill.order_id for fill in reopen().fills("demo")] == [SELL_B.id]
+    assert [fill.order_id for fill in fills_at(reopen())] == [SELL_B.id]
     assert reopen().cancel(SELL_B.id).status is OrderStatus.FILLED
 
 
@@ -150,12 +150,12 @@ def test_an_order_above_the_cap_fills_over_several_sessions_each_part_under_its_
         seen.append((answer.status, answer.filled_quantity))
     partly, filled = OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED
     assert seen == [(partly, 10), (partly, 20), (filled, 25), (filled, 25)]
-    parts = reopen_capped().fills("demo")
+    parts = fills_at(reopen_capped())
     assert [(part.quantity, part.price) for part in parts] == [(10, 100), (10, 102), (5, 101)]
     assert len({part.id for part in parts}) == 3
-    assert reopen_capped().fills("demo", after=parts[0].id) == parts[1:]
+    assert fills_at(reopen_capped(), cursor=parts[0].id) == parts[1:]
     # (1,000 + 1,020 + 505) / 25
-    assert reopen_capped().positions("demo") == [Position("A", Decimal(25), Decimal(101))]
+    assert positions_at(reopen_capped()) == [Position("A", Decimal(25), Decimal(101))]
 
 
 def test_a_remainder_that_is_cancelled_keeps_its_parts_and_never_fills(reopen_capped: Reopen) -> None:
@@ -165,7 +165,7 @@ def test_a_remainder_that_is_cancelled_keeps_its_parts_and_never_fills(reopen_ca
     cancelled = reopen_capped().cancel(order.id)
     assert (cancelled.status, cancelled.filled_quantity) == (OrderStatus.CANCELLED, 10)
     reopen_capped().on_bars(session_bars(2, {"A": 100.0}, volumes={"A": 100}))
-    assert [part.quantity for part in reopen_capped().fills("demo")] == [10]
+    assert [part.quantity for part in fills_at(reopen_capped())] == [10]
 
 
 def test_orders_of_one_symbol_share_the_cap(reopen_capped: Reopen) -> None:
@@ -173,8 +173,8 @@ def test_orders_of_one_symbol_share_the_cap(reopen_capped: Reopen) -> None:
     for order in (buy, sell):
         reopen_capped().submit(order)
     reopen_capped().on_bars(session_bars(1, {"A": 100.0}, volumes={"A": 100}))
-    assert [part.quantity for part in reopen_capped().fills("demo")] == [7]
-    assert [part.quantity for part in reopen_capped().fills("other")] == [3]
+    assert [part.quantity for part in fills_at(reopen_capped())] == [7]
+    assert [part.quantity for part in fills_at(reopen_capped(), "other")] == [3]
 
 
 CHILD = """
@@ -207,10 +207,10 @@ def test_paper_broker_survives_kill_9(tmp_path: Path) -> None:
     for broker in (recovered, unbroken):
         broker.on_bars(session_bars(1, {"A": 100.0}))
         broker.on_bars(session_bars(2, {"A": 51.0}, price_factors={"A": 0.49}, split_factors={"A": 0.5}))
-    assert recovered.fills("demo") == unbroken.fills("demo")
-    assert recovered.positions("demo") == unbroken.positions("demo")
-    assert recovered.cash_usd("demo") == unbroken.cash_usd("demo")
-    assert [fill.quantity for fill in recovered.fills("demo")] == [60, 40]
+    assert fills_at(recovered) == fills_at(unbroken)
+    assert positions_at(recovered) == positions_at(unbroken)
+    assert cash_at(recovered) == cash_at(unbroken)
+    assert [fill.quantity for fill in fills_at(recovered)] == [60, 40]
     store.close()
 
 
@@ -222,7 +222,7 @@ def test_recovery_keeps_the_past_when_costs_and_cash_change(tmp_path: Path) -> N
         store = SqlPaperStore(f"sqlite:///{tmp_path}/books.db")
         stores.callback(store.close)
         changed = PaperBroker(BrokerRef(commission_bps=90), initial_cash={"demo": Decimal(1)}, store=store)
-        assert changed.cash_usd("demo") == first.cash_usd("demo") == 99_000
+        assert cash_at(changed) == cash_at(first) == 99_000
 
 
 def test_recovery_keeps_the_fractions_that_a_split_left_when_the_step_changes(tmp_path: Path) -> None:
@@ -231,10 +231,10 @@ def test_recovery_keeps_the_fractions_that_a_split_left_when_the_step_changes(tm
         first.submit(market_order("A", 5))
         first.on_bars(session_bars(1, {"A": 100.0}))
         first.on_bars(session_bars(2, {"A": 200.0}, split_factors={"A": 2.0}))
-        assert first.positions("demo") == [Position("A", Decimal("2.5"), Decimal(200))]
+        assert positions_at(first) == [Position("A", Decimal("2.5"), Decimal(200))]
         whole = sql_broker(tmp_path, stores)
-        assert whole.positions("demo") == first.positions("demo")
-        assert whole.cash_usd("demo") == first.cash_usd("demo")
+        assert positions_at(whole) == positions_at(first)
+        assert cash_at(whole) == cash_at(first)
 
 
 def test_second_process_on_the_same_books_is_refused(tmp_path: Path) -> None:

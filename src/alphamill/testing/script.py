@@ -165,7 +165,7 @@ def play(script: Script) -> Played:
     orders = [parts.broker.order(order.id) or order for decision in decisions for order in decision.orders]
     return Played(
         script=script,
-        fills=tuple(parts.broker.fills(spec.name)),
+        fills=parts.broker.events(spec.name).fills,
         orders=tuple(orders),
         decisions=tuple(decisions),
         nav_points=tuple(parts.nav_points(spec.name)),

@@ -1,6 +1,5 @@
 """One portfolio's controller: settle the last orders, decide, commit, then send. Backtest and live run this."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,11 +9,11 @@ from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import Halted, NotReconciled, Unavailable
-from alphamill.execution import Account, reconcile, send_orders
+from alphamill.execution import Account, Lanes, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.features.history import BarHistory
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
-from alphamill.ports import Broker, Forecaster, Ledger, Notifier
+from alphamill.ports import Forecaster, Ledger, Notifier, TradingVenue
 from alphamill.risk import Rules, default_rules, next_state
 from alphamill.trading import books
 from alphamill.trading.agreement import Agreement
@@ -27,10 +26,9 @@ from alphamill.trading.market import Market, history_refusals
 from alphamill.trading.newest import SessionFeatures
 from alphamill.trading.plan import plan_to_weights, risk_context
 from alphamill.trading.targets import require_tradable, require_valid_targets
+from alphamill.trading.watch import state_moved
 
 MISSED = "its open has passed"
-#: While sending takes longer than this, the state is read again.
-LOOK_AGAIN_SECS = 0.05
 
 #: When an order was decided -> why it can no longer reach its open, or None.
 Late = Callable[[datetime], str | None]
@@ -60,7 +58,7 @@ class PortfolioTrader:
         *,
         features: SessionFeatures,
         forecaster: Forecaster,
-        broker: Broker,
+        broker: TradingVenue,
         ledger: Ledger,
         history: BarHistory,
         notifier: Notifier,
@@ -72,6 +70,7 @@ class PortfolioTrader:
         self._features = features
         self._forecaster = forecaster
         self._broker = broker
+        self._lanes = Lanes.to(broker.capabilities())
         self._ledger = ledger
         self._history = history
         self._notifier = notifier
@@ -186,15 +185,9 @@ class PortfolioTrader:
             self._send([o for o in waiting if not forbids(record, o)], record, expired)
 
     def _send(self, waiting: Sequence[Order], record: PortfolioRecord, expired: Callable[[Order], bool]) -> None:
-        sent: list[Order] = []
-        looked = time.monotonic()
-        for order in waiting:
-            if time.monotonic() - looked >= LOOK_AGAIN_SECS:
-                # A slow broker leaves time for a halt; what is not sent by then, the next round cancels.
-                if self._ledger.load(self.spec).state is not record.state:
-                    break
-                looked = time.monotonic()
-            sent += send_orders([order], self._broker, expired=expired)
+        # A slow broker leaves time for a halt; what is not handed over by then, the next round cancels.
+        stopped = state_moved(record, lambda: self._ledger.load(self.spec))
+        sent = send_orders(waiting, self._broker, expired=expired, stopped=stopped, lanes=self._lanes)
         if sent:
             self._record_orders(record, sent)
 
@@ -210,6 +203,7 @@ class PortfolioTrader:
         account, paid = self._delistings.settle(books.book_of(record, early), self._history, market.ts)
         account = books.after_actions(account, market.actions, step, fills)
         record = self._settle_account(record, market, account, orders, (*early, *fills))
+        self.agreement.behind = False
         for position in paid:
             self._tell(delisted(self.spec.name, position))
         return record
@@ -288,6 +282,8 @@ class PortfolioTrader:
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
         # PENDING too: the process may have died after sending and before writing that down.
+        if self._lanes.holds(order.id):
+            return None  # what the broker says of it now may be over in a moment
         try:
             if self._broker.order(order.id) is None:
                 return order.with_status(OrderStatus.CANCELLED, f"{why}; the broker never saw it")

@@ -24,6 +24,7 @@ from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar,
 from alphamill.execution import reconcile
 from alphamill.monitoring import Metrics
 from alphamill.settings import Settings
+from alphamill.testing.broker import cash_at, fills_at
 from alphamill.testing.clock import ManualClock
 from alphamill.testing.event_bus import InMemoryEventBus
 from alphamill.testing.model_registry import InMemoryModelRegistry
@@ -433,7 +434,7 @@ def test_a_late_split_or_dividend_is_applied_though_the_process_died_after_stori
     after = system.ledger.load(system.spec)
     held = before.positions["SYN000"].quantity
     assert after.positions["SYN000"].quantity == held / Decimal(str(ratio))
-    assert after.cash_usd == system.broker.cash_usd("demo")
+    assert after.cash_usd == cash_at(system.broker)
     assert (after.cash_usd > before.cash_usd) == (ratio == 1.0)
     assert (before.awaited, after.awaited) == (("SYN000",), ())
     assert reconcile(after, system.broker) == []
@@ -503,7 +504,7 @@ def test_a_broker_with_other_books_stops_the_portfolio_at_the_start(system, make
     live.close_sessions()
     with pytest.raises(NotReconciled):
         live.process()
-    assert emptied.fills("demo") == []
+    assert fills_at(emptied) == []
     assert all(emptied.order(o.id) is None for o in system.ledger.orders("demo"))
 
 
