@@ -15,6 +15,7 @@ from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
+from alphamill.domain.venues import Events, VenueAccount
 from alphamill.errors import Conflict, NotFound, StoreUnavailable
 from alphamill.testing.broker import FakeBroker, cash_at, fills_at, positions_at
 from alphamill.testing.orders import market_order, session_bars
@@ -37,7 +38,8 @@ def reopen_capped(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Re
         if request.param == "sql":
             yield lambda: sql_broker(tmp_path, stores, CAPPED)
         else:
-            fake, paper = FakeBroker(max_participation_pct=10), PaperBroker(CAPPED, initial_cash=CASH)
+            fake = FakeBroker(cash_usd=CASH["demo"], max_participation_pct=10)
+            paper = PaperBroker(CAPPED, initial_cash=CASH)
             broker = fake if request.param == "fake" else paper
             yield lambda: broker
 
@@ -49,7 +51,8 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
         if request.param == "sql":
             yield lambda: sql_broker(tmp_path, stores)
         else:
-            broker = FakeBroker() if request.param == "fake" else PaperBroker(FREE, initial_cash=CASH)
+            fake = FakeBroker(cash_usd=CASH["demo"])
+            broker = fake if request.param == "fake" else PaperBroker(FREE, initial_cash=CASH)
             yield lambda: broker
 
 
@@ -114,6 +117,67 @@ def test_sells_fill_before_buys_and_fills_are_told_after_an_id(reopen: Reopen) -
 def test_fills_after_an_unknown_id_are_an_error(reopen: Reopen) -> None:
     with pytest.raises(NotFound, match="fill_nobody"):
         fills_at(reopen(), cursor="fill_nobody")
+
+
+@pytest.mark.parametrize("cursor", ["after-99", "evt_99", "after-x", "evt_", ""])
+def test_a_cursor_that_no_answer_gave_is_an_error(reopen: Reopen, cursor: str) -> None:
+    reopen().submit(BUY_A)
+    with pytest.raises(NotFound):
+        reopen().events("demo", cursor)
+
+
+def test_nothing_is_lost_from_cursor_to_cursor_and_each_stays_good(reopen: Reopen) -> None:
+    """Twice through every cursor given so far: each is followed by what came after it, also after a restart."""
+    assert reopen().events("demo") == Events((), (), (), None)
+    cursors: list[str | None] = [None]
+    for session in range(1, 4):
+        reopen().submit(market_order("A", 10, session=session - 1))
+        cursors.append(reopen().events("demo", cursors[-1]).cursor)
+        reopen().on_bars(session_bars(session, {"A": 100.0}))
+        cursors.append(reopen().events("demo", cursors[-1]).cursor)
+    everything = fills_at(reopen())
+    assert len(everything) == 3
+    for number, cursor in enumerate(cursors):
+        told = reopen().events("demo", cursor)
+        assert list(told.fills) == everything[number // 2 :]
+        assert told.cursor == cursors[-1]
+
+
+def test_events_tell_of_orders_whose_state_changed_as_they_stand_now(reopen: Reopen) -> None:
+    for order in (BUY_A, SELL_B, market_order("A", 3, portfolio="other")):
+        reopen().submit(order)
+    first = reopen().events("demo")
+    assert {o.id: o.status for o in first.orders} == dict.fromkeys((BUY_A.id, SELL_B.id), OrderStatus.ACCEPTED)
+    reopen().on_bars(session_bars(1, {"A": 100.0}))
+    reopen().cancel(SELL_B.id)
+    later = reopen().events("demo", first.cursor)
+    assert {o.id: o.status for o in later.orders} == {
+        BUY_A.id: OrderStatus.FILLED,
+        SELL_B.id: OrderStatus.CANCELLED,
+    }
+    assert {o.id: o.status for o in reopen().events("demo").orders} == {o.id: o.status for o in later.orders}
+
+
+def test_the_account_moves_by_the_money_of_its_fills(reopen: Reopen) -> None:
+    assert reopen().account("demo") == VenueAccount(CASH["demo"], None, {})
+    for order in (BUY_A, SELL_B, market_order("A", 3, portfolio="other")):
+        reopen().submit(order)
+    reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
+    account = reopen().account("demo")
+    assert account.cash_usd == CASH["demo"] - 1000 + 200 == CASH["demo"] + sum(f.cash_usd for f in fills_at(reopen()))
+    assert {s: p.quantity for s, p in account.positions.items()} == {"A": 10, "B": -4}
+
+
+def test_it_says_what_its_venue_can_do(reopen: Reopen) -> None:
+    said = reopen().capabilities()
+    assert (said.kind, "market" in said.order_types, said.short, said.max_in_flight) == ("paper", True, True, 1)
+    assert said == reopen().capabilities()
+
+
+def test_without_margin_cash_is_the_buying_power(tmp_path: Path) -> None:
+    paper = PaperBroker(BrokerRef(margin=False), initial_cash=CASH)
+    assert paper.account("demo").buying_power_usd == CASH["demo"]
+    assert (paper.capabilities().fractional, paper.capabilities().share_step) == (False, 1)
 
 
 def test_positions_are_sums_of_fills_per_portfolio(reopen: Reopen) -> None:
@@ -183,6 +247,7 @@ from decimal import Decimal
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.portfolios import BrokerRef
+from alphamill.domain.venues import Events, VenueAccount
 from alphamill.testing.orders import market_order, session_bars
 
 broker = PaperBroker(BrokerRef(), initial_cash={"demo": Decimal(10_000)}, store=SqlPaperStore(sys.argv[1]))

@@ -1,5 +1,6 @@
 """From proposal to position: orders, risk rules, fills and accounts hold together for any input."""
 
+from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import OrderStatus, Position, Side, order_id
+from alphamill.domain.orders import Order, OrderStatus, Position, Side, order_id
 from alphamill.domain.portfolios import BrokerRef, PortfolioSpec, RiskLimits, Sizing, Universe
 from alphamill.execution import Account, collect, propose_orders, reconcile, send_orders
 from alphamill.risk import RiskContext, check_orders, default_rules
@@ -183,6 +184,28 @@ def settled(record: PortfolioRecord, orders, fills) -> PortfolioRecord:
     )
 
 
+class Booked:
+    """What the ledger has of every order: as it stands, and the ids of its fills."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.fills: dict[str, set[str]] = defaultdict(set)
+
+    def __call__(self, id_: str) -> tuple[Order, frozenset[str]]:
+        return self.orders[id_], frozenset(self.fills[id_])
+
+    def take(self, orders, fills) -> None:
+        self.orders |= {order.id: order for order in orders}
+        for fill in fills:
+            self.fills[fill.order_id].add(fill.id)
+
+    def collected(self, record: PortfolioRecord, broker: FakeBroker):
+        known = {id_ for order in record.open_orders for id_ in self.fills[order.id]}
+        found = collect(record, broker, known, booked=self)
+        self.take(*found)
+        return found
+
+
 def empty_record() -> PortfolioRecord:
     return PortfolioRecord(
         "demo", TradingState.ACTIVE, "", D(10**7), {}, (), D(10**7), D(10**7), close_of(0), None, None, "1"
@@ -200,7 +223,7 @@ def empty_record() -> PortfolioRecord:
 def test_no_order_is_lost_or_doubled_whatever_the_broker_answers(
     sessions, script, duplicate_fills, disorder, cap_pct
 ) -> None:
-    """Orders of several sessions through lost orders, lost and late answers, rejections, repeated fills, partial ones."""
+    """Sessions of lost orders, lost and late answers, late rejections, repeated, unordered and partial fills."""
     broker = FakeBroker(
         script,
         cash_usd=D(10**7),
@@ -208,21 +231,22 @@ def test_no_order_is_lost_or_doubled_whatever_the_broker_answers(
         disorder=disorder,
         max_participation_pct=cap_pct,
     )
-    record, wanted, closed = empty_record(), [], Closed()
+    record, wanted, books = empty_record(), [], Booked()
     for session, quantities in enumerate(sessions):
         new = [market_order(symbol, quantity, session=session) for symbol, quantity in quantities.items()]
         wanted += new
         for _ in range(len(script) + 1):
             sent = send_orders([*record.open_orders, *new], broker)
+            books.take(sent, ())
             record, new = replace(record, open_orders=tuple(o for o in sent if not o.status.is_final)), []
         broker.on_bars(session_bars(session + 1, dict.fromkeys(SYMBOLS, 100.0)))
-        record = settled(record, *collect(record, broker))
+        record = settled(record, *books.collected(record, broker))
         assert reconcile(record, broker) == []
     for session in range(len(sessions), 40):  # a hundred shares of a symbol a session
         if not record.open_orders:
             break
         broker.on_bars(session_bars(session + 1, dict.fromkeys(SYMBOLS, 100.0)))
-        record = settled(record, *collect(record, broker))
+        record = settled(record, *books.collected(record, broker))
         assert reconcile(record, broker) == []
     assert record.open_orders == ()
     answers = [broker.order(order.id) for order in wanted]

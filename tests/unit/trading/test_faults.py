@@ -307,7 +307,7 @@ def test_a_halt_while_a_slow_broker_takes_orders_stops_the_rest(system, monkeypa
         system.live.set_state("demo", TradingState.HALTED, "news")
         return submit(order)
 
-    monkeypatch.setattr("alphamill.trading.portfolio_trader.LOOK_AGAIN_SECS", 0.0)
+    monkeypatch.setattr("alphamill.trading.watch.LOOK_AGAIN_SECS", 0.0)
     monkeypatch.setattr(system.broker, "submit", halted_meanwhile)
     system.run(system.ahead[0])
     first, *rest = system.last_decision().orders
