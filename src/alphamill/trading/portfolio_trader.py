@@ -9,7 +9,7 @@ from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import Halted, NotReconciled, Unavailable
-from alphamill.execution import Account, Lanes, reconcile, send_orders
+from alphamill.execution import Account, reconcile, send_orders
 from alphamill.execution.sending import confirmed
 from alphamill.features.history import BarHistory
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
@@ -26,6 +26,7 @@ from alphamill.trading.market import Market, history_refusals
 from alphamill.trading.newest import SessionFeatures
 from alphamill.trading.plan import plan_to_weights, risk_context
 from alphamill.trading.targets import require_tradable, require_valid_targets
+from alphamill.trading.venue import lanes_to
 from alphamill.trading.watch import state_moved
 
 MISSED = "its open has passed"
@@ -70,7 +71,7 @@ class PortfolioTrader:
         self._features = features
         self._forecaster = forecaster
         self._broker = broker
-        self._lanes = Lanes.to(broker.capabilities())
+        self._lanes = lanes_to(broker.capabilities(), spec)
         self._ledger = ledger
         self._history = history
         self._notifier = notifier
