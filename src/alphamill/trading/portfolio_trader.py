@@ -186,7 +186,6 @@ class PortfolioTrader:
             self._send([o for o in waiting if not forbids(record, o)], record, expired)
 
     def _send(self, waiting: Sequence[Order], record: PortfolioRecord, expired: Callable[[Order], bool]) -> None:
-        # A slow broker leaves time for a halt; what is not handed over by then, the next round cancels.
         stopped = state_moved(record, lambda: self._ledger.load(self.spec))
         sent = send_orders(waiting, self._broker, expired=expired, stopped=stopped, lanes=self._lanes)
         if sent:

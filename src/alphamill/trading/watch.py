@@ -1,4 +1,4 @@
-"""While orders go out, a person may stop the portfolio."""
+"""A slow broker leaves time for a halt: what is not handed over by then, the next round cancels."""
 
 import time
 from collections.abc import Callable
