@@ -70,7 +70,7 @@ class Decisions:
         return decision_rows(result)
 
     def _parts(self, bars: pl.DataFrame) -> BacktestParts:
-        signature = ModelSignature("check", "0", self.features, self.spec.model.horizon_bars, "check", "")
+        signature = ModelSignature("check", "0", self.features, self.spec.model.horizon_bars, "check", "", "paper")
         parts = backtest_parts(self.spec, compute(bars, self.features), SensitiveForecaster(signature))
         return self.wire(parts)
 

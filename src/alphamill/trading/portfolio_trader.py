@@ -250,7 +250,7 @@ class PortfolioTrader:
         symbols = [s for s in self.spec.universe.symbols if s not in {r.symbol for r in gone}]
         short = history_refusals(self._history, symbols, market.ts, self.spec.sizing.covariance_bars)
         usable = [s for s in symbols if s not in {r.symbol for r in short}]
-        inputs = gather(self.spec, usable, market.ts, self._features, self._forecaster)
+        inputs = gather(self.spec, usable, market.ts, self._features, self._forecaster, self._broker.capabilities())
         refusals = (*gone, *short, *inputs.refusals)
         plan, refusals = plan_or_exit(context, self._rules, current, inputs.forecasts, self._history, refusals)
         return decision_of(self.spec, record, market, "model", inputs, plan, refusals)

@@ -31,7 +31,7 @@ from alphamill.testing.faults import CRASHES, LISTS, Fault, FaultPlan, at_step, 
 from alphamill.trading.portfolio_trader import PortfolioTrader
 
 SYMBOLS = ("SYN000", "SYN001", "SYN002")
-SIGNATURE = ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1")
+SIGNATURE = ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1", "paper")
 HISTORY, SESSIONS = 80, 5
 SPLIT, DIVIDEND = 2, 3
 PRICES = ("open", "high", "low", "close")
