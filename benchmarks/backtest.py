@@ -111,7 +111,7 @@ class _Ground:
         from alphamill.domain.forecasts import ModelSignature
         from alphamill.evaluation.backtest import run_backtest
 
-        signature = ModelSignature("momentum", "1", ("momentum",), self.spec.model.horizon_bars, "bars@0", "")
+        signature = ModelSignature("momentum", "1", ("momentum",), self.spec.model.horizon_bars, "bars@0", "", "paper")
         parts = backtest_parts(self.spec, self.features, ForecastTable(self.forecasts, signature))
         return run_backtest(self.spec, self.bars, parts, start=self.start, data_version="bars@0")
 

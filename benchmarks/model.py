@@ -63,5 +63,6 @@ def write_model(folder: Path, features: tuple[str, ...], sample: np.ndarray | No
         trials=1,
         params={},
         run_id="benchmark",
+        approved_for="paper",
     )
     (folder / "card.json").write_text(card.model_dump_json())

@@ -95,6 +95,7 @@ def write_model(
         trials=1,
         params={},
         run_id="run-1",
+        approved_for="paper",
     )
     (folder / "card.json").write_text(card.model_dump_json(indent=2))
     return card

@@ -14,7 +14,8 @@
     │   ├── NotReconciled       ledger and broker disagree; no order is sent
     │   ├── StaleRevision       the books moved on since they were read
     │   ├── Fenced              another trader holds the lease
-    │   └── Halted              the portfolio is HALTED
+    │   ├── Halted              the portfolio is HALTED
+    │   └── ModelNotApproved    the gate has not allowed this model at this venue
     ├── DataUnfit               data exists but must not be traded on       422 / exit 5
     │   ├── StaleFeatures       older than the staleness guard allows
     │   └── MissingFeatures     no row, or a null where a value is needed
@@ -109,6 +110,10 @@ class Fenced(Conflict):
 
 
 class Halted(Conflict):
+    pass
+
+
+class ModelNotApproved(Conflict):
     pass
 
 

@@ -15,8 +15,9 @@ from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
+from alphamill.domain.venues import Events, VenueAccount
 from alphamill.errors import Conflict, NotFound, StoreUnavailable
-from alphamill.testing.broker import FakeBroker
+from alphamill.testing.broker import FakeBroker, cash_at, fills_at, positions_at
 from alphamill.testing.orders import market_order, session_bars
 
 FREE = BrokerRef(commission_bps=0, slippage_bps=0, margin=True)
@@ -37,7 +38,8 @@ def reopen_capped(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Re
         if request.param == "sql":
             yield lambda: sql_broker(tmp_path, stores, CAPPED)
         else:
-            fake, paper = FakeBroker(max_participation_pct=10), PaperBroker(CAPPED, initial_cash=CASH)
+            fake = FakeBroker(cash_usd=CASH["demo"], max_participation_pct=10)
+            paper = PaperBroker(CAPPED, initial_cash=CASH)
             broker = fake if request.param == "fake" else paper
             yield lambda: broker
 
@@ -49,7 +51,8 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
         if request.param == "sql":
             yield lambda: sql_broker(tmp_path, stores)
         else:
-            broker = FakeBroker() if request.param == "fake" else PaperBroker(FREE, initial_cash=CASH)
+            fake = FakeBroker(cash_usd=CASH["demo"])
+            broker = fake if request.param == "fake" else PaperBroker(FREE, initial_cash=CASH)
             yield lambda: broker
 
 
@@ -67,7 +70,7 @@ def test_submitting_the_same_id_twice_is_one_order(reopen: Reopen) -> None:
     assert reopen().submit(BUY_A).status is OrderStatus.FILLED
     broker = reopen()
     broker.on_bars(session_bars(2, {"A": 100.0}))
-    assert [fill.quantity for fill in broker.fills("demo")] == [10]
+    assert [fill.quantity for fill in fills_at(broker)] == [10]
 
 
 def test_other_content_under_a_known_id_is_refused(reopen: Reopen) -> None:
@@ -83,9 +86,9 @@ def test_unknown_order_is_none(reopen: Reopen) -> None:
 def test_order_fills_at_the_next_open_and_never_in_its_own_session(reopen: Reopen) -> None:
     reopen().submit(BUY_A)
     reopen().on_bars(session_bars(0, {"A": 99.0}))
-    assert reopen().fills("demo") == []
+    assert fills_at(reopen()) == []
     reopen().on_bars(session_bars(1, {"A": 101.5}))
-    (fill,) = reopen().fills("demo")
+    (fill,) = fills_at(reopen())
     assert (fill.order_id, fill.price, fill.quantity) == (BUY_A.id, Decimal("101.5"), 10)
     order = reopen().order(BUY_A.id)
     assert order is not None
@@ -97,23 +100,84 @@ def test_a_session_seen_before_changes_nothing(reopen: Reopen) -> None:
     reopen().submit(BUY_A)
     reopen().on_bars(session_bars(1, {"A": 100.0}))
     reopen().on_bars(session_bars(0, {"A": 100.0}))
-    assert reopen().fills("demo") == []
+    assert fills_at(reopen()) == []
 
 
 def test_sells_fill_before_buys_and_fills_are_told_after_an_id(reopen: Reopen) -> None:
     reopen().submit(BUY_A)
     reopen().submit(SELL_B)
     reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
-    sold, bought = reopen().fills("demo")
+    sold, bought = fills_at(reopen())
     assert (sold.symbol, bought.symbol) == ("B", "A")
-    assert reopen().fills("demo", after=sold.id) == [bought]
-    assert reopen().fills("demo", after=bought.id) == []
+    assert fills_at(reopen(), cursor=sold.id) == [bought]
+    assert fills_at(reopen(), cursor=bought.id) == []
     assert sold.id != bought.id
 
 
 def test_fills_after_an_unknown_id_are_an_error(reopen: Reopen) -> None:
     with pytest.raises(NotFound, match="fill_nobody"):
-        reopen().fills("demo", after="fill_nobody")
+        fills_at(reopen(), cursor="fill_nobody")
+
+
+@pytest.mark.parametrize("cursor", ["after-99", "evt_99", "after-x", "evt_", ""])
+def test_a_cursor_that_no_answer_gave_is_an_error(reopen: Reopen, cursor: str) -> None:
+    reopen().submit(BUY_A)
+    with pytest.raises(NotFound):
+        reopen().events("demo", cursor)
+
+
+def test_nothing_is_lost_from_cursor_to_cursor_and_each_stays_good(reopen: Reopen) -> None:
+    """Twice through every cursor given so far: each is followed by what came after it, also after a restart."""
+    assert reopen().events("demo") == Events((), (), (), None)
+    cursors: list[str | None] = [None]
+    for session in range(1, 4):
+        reopen().submit(market_order("A", 10, session=session - 1))
+        cursors.append(reopen().events("demo", cursors[-1]).cursor)
+        reopen().on_bars(session_bars(session, {"A": 100.0}))
+        cursors.append(reopen().events("demo", cursors[-1]).cursor)
+    everything = fills_at(reopen())
+    assert len(everything) == 3
+    for number, cursor in enumerate(cursors):
+        told = reopen().events("demo", cursor)
+        assert list(told.fills) == everything[number // 2 :]
+        assert told.cursor == cursors[-1]
+
+
+def test_events_tell_of_orders_whose_state_changed_as_they_stand_now(reopen: Reopen) -> None:
+    for order in (BUY_A, SELL_B, market_order("A", 3, portfolio="other")):
+        reopen().submit(order)
+    first = reopen().events("demo")
+    assert {o.id: o.status for o in first.orders} == dict.fromkeys((BUY_A.id, SELL_B.id), OrderStatus.ACCEPTED)
+    reopen().on_bars(session_bars(1, {"A": 100.0}))
+    reopen().cancel(SELL_B.id)
+    later = reopen().events("demo", first.cursor)
+    assert {o.id: o.status for o in later.orders} == {
+        BUY_A.id: OrderStatus.FILLED,
+        SELL_B.id: OrderStatus.CANCELLED,
+    }
+    assert {o.id: o.status for o in reopen().events("demo").orders} == {o.id: o.status for o in later.orders}
+
+
+def test_the_account_moves_by_the_money_of_its_fills(reopen: Reopen) -> None:
+    assert reopen().account("demo") == VenueAccount(CASH["demo"], None, {})
+    for order in (BUY_A, SELL_B, market_order("A", 3, portfolio="other")):
+        reopen().submit(order)
+    reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
+    account = reopen().account("demo")
+    assert account.cash_usd == CASH["demo"] - 1000 + 200 == CASH["demo"] + sum(f.cash_usd for f in fills_at(reopen()))
+    assert {s: p.quantity for s, p in account.positions.items()} == {"A": 10, "B": -4}
+
+
+def test_it_says_what_its_venue_can_do(reopen: Reopen) -> None:
+    said = reopen().capabilities()
+    assert (said.kind, "market" in said.order_types, said.short, said.max_in_flight) == ("paper", True, True, 1)
+    assert said == reopen().capabilities()
+
+
+def test_without_margin_cash_is_the_buying_power(tmp_path: Path) -> None:
+    paper = PaperBroker(BrokerRef(margin=False), initial_cash=CASH)
+    assert paper.account("demo").buying_power_usd == CASH["demo"]
+    assert (paper.capabilities().fractional, paper.capabilities().share_step) == (False, 1)
 
 
 def test_positions_are_sums_of_fills_per_portfolio(reopen: Reopen) -> None:
@@ -121,8 +185,8 @@ def test_positions_are_sums_of_fills_per_portfolio(reopen: Reopen) -> None:
         reopen().submit(order)
     reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
     expected = [Position("A", Decimal(10), Decimal(100)), Position("B", Decimal(-4), Decimal(50))]
-    assert reopen().positions("demo") == expected
-    assert reopen().positions("other") == [Position("A", Decimal(3), Decimal(100))]
+    assert positions_at(reopen()) == expected
+    assert positions_at(reopen(), "other") == [Position("A", Decimal(3), Decimal(100))]
 
 
 def test_cancelled_order_never_fills_and_a_filled_one_stays_filled(reopen: Reopen) -> None:
@@ -130,7 +194,7 @@ def test_cancelled_order_never_fills_and_a_filled_one_stays_filled(reopen: Reope
     assert reopen().cancel(BUY_A.id).status is OrderStatus.CANCELLED
     reopen().submit(SELL_B)
     reopen().on_bars(session_bars(1, {"A": 100.0, "B": 50.0}))
-    assert [fill.order_id for fill in reopen().fills("demo")] == [SELL_B.id]
+    assert [fill.order_id for fill in fills_at(reopen())] == [SELL_B.id]
     assert reopen().cancel(SELL_B.id).status is OrderStatus.FILLED
 
 
@@ -150,12 +214,12 @@ def test_an_order_above_the_cap_fills_over_several_sessions_each_part_under_its_
         seen.append((answer.status, answer.filled_quantity))
     partly, filled = OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED
     assert seen == [(partly, 10), (partly, 20), (filled, 25), (filled, 25)]
-    parts = reopen_capped().fills("demo")
+    parts = fills_at(reopen_capped())
     assert [(part.quantity, part.price) for part in parts] == [(10, 100), (10, 102), (5, 101)]
     assert len({part.id for part in parts}) == 3
-    assert reopen_capped().fills("demo", after=parts[0].id) == parts[1:]
+    assert fills_at(reopen_capped(), cursor=parts[0].id) == parts[1:]
     # (1,000 + 1,020 + 505) / 25
-    assert reopen_capped().positions("demo") == [Position("A", Decimal(25), Decimal(101))]
+    assert positions_at(reopen_capped()) == [Position("A", Decimal(25), Decimal(101))]
 
 
 def test_a_remainder_that_is_cancelled_keeps_its_parts_and_never_fills(reopen_capped: Reopen) -> None:
@@ -165,7 +229,7 @@ def test_a_remainder_that_is_cancelled_keeps_its_parts_and_never_fills(reopen_ca
     cancelled = reopen_capped().cancel(order.id)
     assert (cancelled.status, cancelled.filled_quantity) == (OrderStatus.CANCELLED, 10)
     reopen_capped().on_bars(session_bars(2, {"A": 100.0}, volumes={"A": 100}))
-    assert [part.quantity for part in reopen_capped().fills("demo")] == [10]
+    assert [part.quantity for part in fills_at(reopen_capped())] == [10]
 
 
 def test_orders_of_one_symbol_share_the_cap(reopen_capped: Reopen) -> None:
@@ -173,8 +237,8 @@ def test_orders_of_one_symbol_share_the_cap(reopen_capped: Reopen) -> None:
     for order in (buy, sell):
         reopen_capped().submit(order)
     reopen_capped().on_bars(session_bars(1, {"A": 100.0}, volumes={"A": 100}))
-    assert [part.quantity for part in reopen_capped().fills("demo")] == [7]
-    assert [part.quantity for part in reopen_capped().fills("other")] == [3]
+    assert [part.quantity for part in fills_at(reopen_capped())] == [7]
+    assert [part.quantity for part in fills_at(reopen_capped(), "other")] == [3]
 
 
 CHILD = """
@@ -183,6 +247,7 @@ from decimal import Decimal
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.brokers.paper.store import SqlPaperStore
 from alphamill.domain.portfolios import BrokerRef
+from alphamill.domain.venues import Events, VenueAccount
 from alphamill.testing.orders import market_order, session_bars
 
 broker = PaperBroker(BrokerRef(), initial_cash={"demo": Decimal(10_000)}, store=SqlPaperStore(sys.argv[1]))
@@ -207,10 +272,10 @@ def test_paper_broker_survives_kill_9(tmp_path: Path) -> None:
     for broker in (recovered, unbroken):
         broker.on_bars(session_bars(1, {"A": 100.0}))
         broker.on_bars(session_bars(2, {"A": 51.0}, price_factors={"A": 0.49}, split_factors={"A": 0.5}))
-    assert recovered.fills("demo") == unbroken.fills("demo")
-    assert recovered.positions("demo") == unbroken.positions("demo")
-    assert recovered.cash_usd("demo") == unbroken.cash_usd("demo")
-    assert [fill.quantity for fill in recovered.fills("demo")] == [60, 40]
+    assert fills_at(recovered) == fills_at(unbroken)
+    assert positions_at(recovered) == positions_at(unbroken)
+    assert cash_at(recovered) == cash_at(unbroken)
+    assert [fill.quantity for fill in fills_at(recovered)] == [60, 40]
     store.close()
 
 
@@ -222,7 +287,7 @@ def test_recovery_keeps_the_past_when_costs_and_cash_change(tmp_path: Path) -> N
         store = SqlPaperStore(f"sqlite:///{tmp_path}/books.db")
         stores.callback(store.close)
         changed = PaperBroker(BrokerRef(commission_bps=90), initial_cash={"demo": Decimal(1)}, store=store)
-        assert changed.cash_usd("demo") == first.cash_usd("demo") == 99_000
+        assert cash_at(changed) == cash_at(first) == 99_000
 
 
 def test_recovery_keeps_the_fractions_that_a_split_left_when_the_step_changes(tmp_path: Path) -> None:
@@ -231,10 +296,10 @@ def test_recovery_keeps_the_fractions_that_a_split_left_when_the_step_changes(tm
         first.submit(market_order("A", 5))
         first.on_bars(session_bars(1, {"A": 100.0}))
         first.on_bars(session_bars(2, {"A": 200.0}, split_factors={"A": 2.0}))
-        assert first.positions("demo") == [Position("A", Decimal("2.5"), Decimal(200))]
+        assert positions_at(first) == [Position("A", Decimal("2.5"), Decimal(200))]
         whole = sql_broker(tmp_path, stores)
-        assert whole.positions("demo") == first.positions("demo")
-        assert whole.cash_usd("demo") == first.cash_usd("demo")
+        assert positions_at(whole) == positions_at(first)
+        assert cash_at(whole) == cash_at(first)
 
 
 def test_second_process_on_the_same_books_is_refused(tmp_path: Path) -> None:

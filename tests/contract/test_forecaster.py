@@ -16,7 +16,9 @@ from alphamill.testing.forecaster import ConstantForecaster
 
 FEATURES = ("ret_1", "rsi_14", "vol_21")
 TS = dt.datetime(2013, 3, 1, 21, tzinfo=dt.UTC)
-SIGNATURE = ModelSignature("forecaster", "1", FEATURES, horizon_bars=5, data_version="7", run_id="run-1")
+SIGNATURE = ModelSignature(
+    "forecaster", "1", FEATURES, horizon_bars=5, data_version="7", run_id="run-1", approved_for="paper"
+)
 
 
 def snapshot(symbol: str, **values: float) -> FeatureSnapshot:

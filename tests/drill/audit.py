@@ -15,6 +15,7 @@ from alphamill.domain.ledger import NavPoint, PortfolioRecord
 from alphamill.domain.orders import Fill, Order, OrderStatus, order_id
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.ports import Broker
+from alphamill.testing.broker import cash_at, fills_at, positions_at
 
 #: Rounding of cash (1e-6) and of averages (1e-8) over a run adds up to far less.
 TOLERANCE = Fraction(1, 10_000)
@@ -39,8 +40,6 @@ class Evidence:
         The ledger's side.
     broker
         The broker's side, without faults.
-    broker_cash_usd
-        None for a broker that keeps no cash per portfolio.
     sent
         Every order that reached the broker, in order, repeats included.
     bars
@@ -53,7 +52,6 @@ class Evidence:
     pages: LedgerPages
     record: PortfolioRecord
     broker: Broker
-    broker_cash_usd: Decimal | None
     sent: Sequence[Order]
     bars: pl.DataFrame
     closes: Sequence[dt.datetime]
@@ -118,7 +116,7 @@ def _sides(evidence: Evidence) -> Iterator[str]:
 
 def _fills(evidence: Evidence) -> Iterator[str]:
     name = evidence.spec.name
-    ours, theirs = evidence.pages.fills(name), evidence.broker.fills(name)
+    ours, theirs = evidence.pages.fills(name), fills_at(evidence.broker, name)
     if len({fill.id for fill in ours}) != len(ours):
         yield "a fill is in the ledger twice"
     for fill in {*ours} ^ {*theirs}:
@@ -149,9 +147,9 @@ def _money(evidence: Evidence) -> Iterator[str]:
     record = evidence.record
     if abs(Fraction(record.cash_usd) - cash) > TOLERANCE:
         yield f"cash is {record.cash_usd}, fills and actions make {float(cash):.6f}"
-    if evidence.broker_cash_usd is not None and record.cash_usd != evidence.broker_cash_usd:
-        yield f"cash is {record.cash_usd} in the ledger and {evidence.broker_cash_usd} at the broker"
-    theirs = {p.symbol: p.quantity for p in evidence.broker.positions(record.name)}
+    if record.cash_usd != (theirs_usd := cash_at(evidence.broker, record.name)):
+        yield f"cash is {record.cash_usd} in the ledger and {theirs_usd} at the broker"
+    theirs = {p.symbol: p.quantity for p in positions_at(evidence.broker, record.name)}
     for symbol in sorted({*held, *record.positions, *theirs}):
         quantity, cost = held.get(symbol, (Fraction(0), Fraction(0)))
         ours = record.positions.get(symbol)
@@ -183,7 +181,7 @@ def _recomputed(evidence: Evidence) -> tuple[Fraction, dict[str, tuple[Fraction,
     held: dict[str, tuple[Fraction, Fraction]] = {}
     events: list[tuple[dt.date, int, Any]]
     events = [(bar["session"], 0, bar) for bar in _actions(evidence.bars, evidence.closes)]
-    events += [(fill.filled_at.date(), 1, fill) for fill in evidence.broker.fills(evidence.spec.name)]
+    events += [(fill.filled_at.date(), 1, fill) for fill in fills_at(evidence.broker, evidence.spec.name)]
     for _, kind, event in sorted(events, key=lambda found: found[:2]):
         if kind:
             cash += Fraction(event.cash_usd)

@@ -132,13 +132,11 @@ class Drill:
     def violations(self) -> list[str]:
         """See `faults_audit.violations`; and what was sent before it was committed."""
         spec, broker = self.script.spec, self._storage.broker(FaultPlan())
-        cash = getattr(broker, "cash_usd", None)
         evidence = Evidence(
             spec=spec,
             pages=self._storage.pages(),
             record=self._storage.ledger().record(spec.name),
             broker=broker,
-            broker_cash_usd=cash(spec.name) if cash else None,
             sent=self.witness.sent,
             bars=self.script.bars,
             closes=self.script.closes,

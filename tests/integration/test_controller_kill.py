@@ -208,7 +208,6 @@ class Desk:
             pages=ledger,
             record=ledger.record(self.spec.name),
             broker=broker,
-            broker_cash_usd=broker.cash_usd(self.spec.name),
             sent=[order for d in ledger.decisions("kill") for order in d.orders if broker.order(order.id)],
             bars=bar_store(self.settings).read(),
             closes=[session["ts"][0] for session in self.ahead],

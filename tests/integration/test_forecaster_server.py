@@ -58,6 +58,7 @@ def test_metadata_and_signature_say_what_to_send(rest: httpx.Client) -> None:
         "horizon_bars": 5,
         "data_version": "7",
         "run_id": "run-1",
+        "approved_for": "paper",
     }
 
 

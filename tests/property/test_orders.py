@@ -1,5 +1,6 @@
 """From proposal to position: orders, risk rules, fills and accounts hold together for any input."""
 
+from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
 
@@ -9,11 +10,11 @@ from hypothesis import strategies as st
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import OrderStatus, Position, Side, order_id
+from alphamill.domain.orders import Order, OrderStatus, Position, Side, order_id
 from alphamill.domain.portfolios import BrokerRef, PortfolioSpec, RiskLimits, Sizing, Universe
 from alphamill.execution import Account, collect, propose_orders, reconcile, send_orders
 from alphamill.risk import RiskContext, check_orders, default_rules
-from alphamill.testing.broker import Answer, FakeBroker
+from alphamill.testing.broker import Answer, FakeBroker, cash_at, fills_at, positions_at
 from alphamill.testing.decisions import sample_spec
 from alphamill.testing.orders import close_of, fill_of, market_order, session_bars
 
@@ -164,7 +165,7 @@ def test_checked_orders_never_overdraw_a_paper_account_at_the_decision_price(cas
     broker.on_bars(session_bars(1, {symbol: float(price) for symbol, price in context.prices.items()}))
     # A sale may cost more than it brings: the minimum commission.
     floor = min(context.cash_usd, D(0)) - 75 * sum(order.side is Side.SELL for order in kept)
-    assert broker.cash_usd("demo") >= floor
+    assert cash_at(broker) >= floor
     answers = [broker.order(order.id) for order in kept]
     assert all(answer is not None and answer.status is OrderStatus.FILLED for answer in answers)
 
@@ -182,6 +183,28 @@ def settled(record: PortfolioRecord, orders, fills) -> PortfolioRecord:
         open_orders=tuple(order for order in states.values() if not order.status.is_final),
         last_fill_id=fills[-1].id if fills else record.last_fill_id,
     )
+
+
+class Booked:
+    """What the ledger has of every order: as it stands, and the ids of its fills."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.fills: dict[str, set[str]] = defaultdict(set)
+
+    def __call__(self, id_: str) -> tuple[Order, frozenset[str]]:
+        return self.orders[id_], frozenset(self.fills[id_])
+
+    def take(self, orders, fills) -> None:
+        self.orders |= {order.id: order for order in orders}
+        for fill in fills:
+            self.fills[fill.order_id].add(fill.id)
+
+    def collected(self, record: PortfolioRecord, broker: FakeBroker):
+        known = {id_ for order in record.open_orders for id_ in self.fills[order.id]}
+        found = collect(record, broker, known, booked=self)
+        self.take(*found)
+        return found
 
 
 def empty_record() -> PortfolioRecord:
@@ -207,26 +230,36 @@ def empty_record() -> PortfolioRecord:
     st.lists(st.dictionaries(st.sampled_from(SYMBOLS), QUANTITIES, max_size=3), min_size=1, max_size=5),
     st.lists(st.sampled_from(Answer), max_size=12),
     st.booleans(),
+    st.none() | st.integers(0, 9),
     st.sampled_from([None, 0.01]),
 )
-def test_no_order_is_lost_or_doubled_whatever_the_broker_answers(sessions, script, duplicate_fills, cap_pct) -> None:
-    """Orders of several sessions through lost orders, lost answers, rejections, repeated fills and partial ones."""
-    broker = FakeBroker(script, duplicate_fills=duplicate_fills, max_participation_pct=cap_pct)
-    record, wanted = empty_record(), []
+def test_no_order_is_lost_or_doubled_whatever_the_broker_answers(
+    sessions, script, duplicate_fills, disorder, cap_pct
+) -> None:
+    """Sessions of lost orders, lost and late answers, late rejections, repeated, unordered and partial fills."""
+    broker = FakeBroker(
+        script,
+        cash_usd=D(10**7),
+        duplicate_fills=duplicate_fills,
+        disorder=disorder,
+        max_participation_pct=cap_pct,
+    )
+    record, wanted, books = empty_record(), [], Booked()
     for session, quantities in enumerate(sessions):
         new = [market_order(symbol, quantity, session=session) for symbol, quantity in quantities.items()]
         wanted += new
         for _ in range(len(script) + 1):
             sent = send_orders([*record.open_orders, *new], broker)
+            books.take(sent, ())
             record, new = replace(record, open_orders=tuple(o for o in sent if not o.status.is_final)), []
         broker.on_bars(session_bars(session + 1, dict.fromkeys(SYMBOLS, 100.0)))
-        record = settled(record, *collect(record, broker))
+        record = settled(record, *books.collected(record, broker))
         assert reconcile(record, broker) == []
     for session in range(len(sessions), 40):  # a hundred shares of a symbol a session
         if not record.open_orders:
             break
         broker.on_bars(session_bars(session + 1, dict.fromkeys(SYMBOLS, 100.0)))
-        record = settled(record, *collect(record, broker))
+        record = settled(record, *books.collected(record, broker))
         assert reconcile(record, broker) == []
     assert record.open_orders == ()
     answers = [broker.order(order.id) for order in wanted]
@@ -252,17 +285,17 @@ def test_paper_broker_fills_never_exceed_orders_and_cash_stays_above_zero(sessio
             orders.append(broker.submit(market_order(symbol, quantity, session=session)))
         broker.on_bars(session_bars(session + 1, dict.fromkeys(SYMBOLS, 100.0 + session)))
         if not margin:
-            assert broker.cash_usd("demo") >= 0 or all(o.side is Side.SELL for o in orders)
+            assert cash_at(broker) >= 0 or all(o.side is Side.SELL for o in orders)
     account = Account(D(10_000))
-    for fill in broker.fills("demo"):
+    for fill in fills_at(broker):
         account = account.apply(fill)
-    assert account.cash_usd == broker.cash_usd("demo")
-    assert [account.positions[s] for s in sorted(account.positions)] == broker.positions("demo")
+    assert account.cash_usd == cash_at(broker)
+    assert [account.positions[s] for s in sorted(account.positions)] == positions_at(broker)
     for order in orders:
         after = broker.order(order.id)
         assert after is not None
         assert after.status is (
             OrderStatus.FILLED if after.filled_quantity == order.quantity else OrderStatus.CANCELLED
         )
-        filled = sum((f.quantity for f in broker.fills("demo") if f.order_id == order.id), D(0))
+        filled = sum((f.quantity for f in fills_at(broker) if f.order_id == order.id), D(0))
         assert filled == after.filled_quantity <= order.quantity

@@ -14,6 +14,7 @@ from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Fill
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.execution import Account, collect, reconcile, send_orders
+from alphamill.testing.broker import cash_at, fills_at, positions_at
 from alphamill.testing.decisions import sample_spec
 from alphamill.testing.orders import close_of, market_order, session_bars
 
@@ -105,8 +106,8 @@ class Trading:
     def require_agreement(self) -> None:
         record = self.record
         assert reconcile(record, self.broker) == []
-        assert record.cash_usd == self.broker.cash_usd("demo")
-        assert record.positions == {p.symbol: p for p in self.broker.positions("demo")}
+        assert record.cash_usd == cash_at(self.broker)
+        assert record.positions == {p.symbol: p for p in positions_at(self.broker)}
         assert all(p.quantity % self.step == 0 for p in record.positions.values())
         for order in record.open_orders:
             answer = self.broker.order(order.id)
@@ -128,7 +129,7 @@ def test_ledger_and_broker_agree_whatever_fills_in_parts_and_splits(ref: BrokerR
             trading.decide(number, session["orders"])
         trading.trade(number, session)
         trading.require_agreement()
-    told = trading.broker.fills("demo")
+    told = fills_at(trading.broker)
     assert len({fill.id for fill in told}) == len(told)
 
 
@@ -142,7 +143,7 @@ def test_position_is_the_sum_of_fills_and_cash_that_of_their_money(ref: BrokerRe
             trading.decide(number, session["orders"])
             orders |= {order.id: order for order in trading.record.open_orders}
         trading.trade(number, {**session, "splits": {}})
-    told = trading.broker.fills("demo")
+    told = fills_at(trading.broker)
     sums = {s: sum((f.side.sign * f.quantity for f in told if f.symbol == s), D(0)) for s in SYMBOLS}
     assert {s: p.quantity for s, p in trading.record.positions.items()} == {s: q for s, q in sums.items() if q}
     assert trading.record.cash_usd == CASH + sum((fill.cash_usd for fill in told), D(0))

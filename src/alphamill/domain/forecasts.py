@@ -4,10 +4,15 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 
+from alphamill.domain.approval import Approval
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSignature:
-    """What a forecaster expects and who it is: enough to build a request and to explain an order."""
+    """What a forecaster expects and who it is: enough to build a request and to explain an order.
+
+    `approved_for` is what the gate allows this version to trade; "none" where nobody says.
+    """
 
     name: str
     version: str
@@ -15,6 +20,7 @@ class ModelSignature:
     horizon_bars: int
     data_version: str
     run_id: str
+    approved_for: Approval = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from alphamill.domain.approval import Approval
 from alphamill.errors import InvalidConfig
 
 MODEL_NAME: Final = r"^[a-z][a-z0-9-]{0,40}$"
@@ -32,7 +33,7 @@ class ModelCard(BaseModel):
     metrics: dict[str, float] = Field(default_factory=dict)
     run_id: str = ""
     code_version: str = Field(default="unknown", description="Version of Alphamill that trained it.")
-    approved_for: str = Field(default="none", description="What the gate allows: none, paper or live.")
+    approved_for: Approval = Field(default="none", description="What the gate allows: none, paper or live.")
 
     @model_validator(mode="before")
     @classmethod

@@ -2,11 +2,15 @@
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from alphamill.domain.money import round_cash
+
+#: How the id of a fill begins that takes another one back: the venue said that the trade does not count.
+REVERSAL: Final = "bust_"
 
 
 class Side(StrEnum):
@@ -95,7 +99,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. `price` is per share after slippage, raw; `commission_usd` is >= 0."""
+    """One execution. `price` is per share after slippage, raw; `commission_usd` is >= 0, except in a `reversal`."""
 
     id: str
     order_id: str
@@ -110,6 +114,16 @@ class Fill:
     def cash_usd(self) -> Decimal:
         """Change of cash, in the step of money: negative for a buy. A fraction of a share may be worth less than it."""
         return round_cash(-self.side.sign * self.quantity * self.price - self.commission_usd)
+
+    @property
+    def is_reversal(self) -> bool:
+        """Whether it takes an earlier fill back; see `reversal`."""
+        return self.id.startswith(REVERSAL)
+
+    def reversal(self) -> "Fill":
+        """The entry that takes this fill back to the last digit: other side, same price, commission returned."""
+        other = Side.SELL if self.side is Side.BUY else Side.BUY
+        return replace(self, id=f"{REVERSAL}{self.id}", side=other, commission_usd=-self.commission_usd)
 
 
 @dataclass(frozen=True, slots=True)

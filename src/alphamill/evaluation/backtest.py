@@ -14,7 +14,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.domain.session_bars import sessions_of
 from alphamill.errors import DataUnfit
 from alphamill.features.history import BarHistory
-from alphamill.ports import BarListener, Books, Broker, Clock, FeatureStore, Forecaster, Notifier
+from alphamill.ports import BarListener, Books, Clock, FeatureStore, Forecaster, Notifier, TradingVenue
 from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
 from alphamill.trading.market import market_at
@@ -31,7 +31,7 @@ class BacktestParts:
 
     features: FeatureStore
     forecaster: Forecaster
-    broker: Broker
+    broker: TradingVenue
     ledger: Books
     nav_points: Callable[[str], Sequence[NavPoint]]
     clock: Clock
@@ -101,8 +101,8 @@ def run_backtest(
     for session in sessions_of(ahead):
         decisions += desk.on_session(session, data_version)
     orders = (parts.broker.order(order.id) or order for decision in decisions for order in decision.orders)
-    points, fills = parts.nav_points(spec.name), parts.broker.fills(spec.name)
-    return BacktestResult(tuple(points), tuple(decisions), tuple(orders), tuple(fills))
+    points, fills = parts.nav_points(spec.name), parts.broker.events(spec.name).fills
+    return BacktestResult(tuple(points), tuple(decisions), tuple(orders), fills)
 
 
 def wire(spec: PortfolioSpec, known: pl.DataFrame, parts: BacktestParts) -> tuple[Desk, PortfolioTrader]:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from alphamill.domain.approval import Approval
 from alphamill.evaluation.checks import GateCheck, integrity_checks, live_checks
 from alphamill.evaluation.paired import champion_checks
 from alphamill.evaluation.records import Record
@@ -23,7 +24,6 @@ from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.evaluation.thresholds import Thresholds
 
 Profile = Literal["paper", "live"]
-Approval = Literal["none", "paper", "live"]
 
 
 class GateVerdict(Record):

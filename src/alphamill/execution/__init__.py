@@ -3,6 +3,7 @@
 from alphamill.domain.costs import Commission, CommissionModel, Slippage, SlippageModel, costs_of
 from alphamill.execution.account import Account
 from alphamill.execution.collection import collect, in_new_shares, split_by_session
+from alphamill.execution.lanes import Lanes
 from alphamill.execution.proposal import propose_orders
 from alphamill.execution.reconciliation import reconcile
 from alphamill.execution.sending import send_orders
@@ -11,6 +12,7 @@ __all__ = [
     "Account",
     "Commission",
     "CommissionModel",
+    "Lanes",
     "Slippage",
     "SlippageModel",
     "collect",

@@ -32,7 +32,10 @@ class Account:
     positions: Mapping[str, Position] = field(default_factory=dict)
 
     def apply(self, fill: Fill) -> "Account":
-        """The book after one fill. Through zero the average price starts again at the fill's price."""
+        """The book after one fill. Through zero the average price starts again at the fill's price.
+
+        A reversal of a fill that had added to the position takes its price out of the average as well.
+        """
         before = self.positions.get(fill.symbol)
         after = _moved(before, fill)
         return self._replace(after, round_cash(self.cash_usd + fill.cash_usd))
@@ -135,7 +138,13 @@ def _moved(before: Position | None, fill: Fill) -> Position:
         return Position(fill.symbol, change, fill.price)
     quantity = before.quantity + change
     if before.quantity * change > 0:
+        if fill.is_reversal:
+            return replace(before, quantity=quantity)
         cost = before.quantity * before.average_price + change * fill.price
         return replace(before, quantity=quantity, average_price=round_average(cost / quantity))
+    if fill.is_reversal and quantity * before.quantity > 0:
+        average = round_average((before.quantity * before.average_price + change * fill.price) / quantity)
+        # Not above zero: so much was sold since that the rest says nothing of what it cost.
+        return replace(before, quantity=quantity, average_price=average if average > 0 else before.average_price)
     flipped = quantity * before.quantity < 0
     return Position(fill.symbol, quantity, fill.price) if flipped else replace(before, quantity=quantity)

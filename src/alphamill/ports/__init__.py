@@ -5,7 +5,7 @@ Adapters live in `alphamill.adapters`, one folder per technology; the fake of ev
 """
 
 from alphamill.ports.bars import BarJournal, BarListener, BarStore
-from alphamill.ports.broker import Broker
+from alphamill.ports.broker import Broker, TradingVenue, Venue
 from alphamill.ports.clock import Clock
 from alphamill.ports.events import EventBus
 from alphamill.ports.features import FeatureStore
@@ -41,4 +41,6 @@ __all__ = [
     "PortfolioSource",
     "StatusBoard",
     "Tracking",
+    "TradingVenue",
+    "Venue",
 ]

@@ -17,7 +17,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.domain.signature import feature_matrix, to_forecasts
 from alphamill.evaluation.backtest import BacktestParts, BacktestResult, run_backtest
 from alphamill.features import compute
-from alphamill.ports import Broker
+from alphamill.ports import TradingVenue
 
 #: Sessions traded up to each cut, at least, and days that the run may go on after it.
 TRADED_SESSIONS: Final = 20
@@ -70,7 +70,7 @@ class Decisions:
         return decision_rows(result)
 
     def _parts(self, bars: pl.DataFrame) -> BacktestParts:
-        signature = ModelSignature("check", "0", self.features, self.spec.model.horizon_bars, "check", "")
+        signature = ModelSignature("check", "0", self.features, self.spec.model.horizon_bars, "check", "", "paper")
         parts = backtest_parts(self.spec, compute(bars, self.features), SensitiveForecaster(signature))
         return self.wire(parts)
 
@@ -98,6 +98,6 @@ def decision_rows(result: BacktestResult) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def with_broker(parts: BacktestParts, broker: Broker) -> BacktestParts:
+def with_broker(parts: BacktestParts, broker: TradingVenue) -> BacktestParts:
     """The same backtest with another broker."""
     return replace(parts, broker=broker, listeners=(parts.listeners[0],))

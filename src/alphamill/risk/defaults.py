@@ -29,7 +29,8 @@ def default_rules(spec: PortfolioSpec) -> Rules:
 
     Stop-loss, take-profit and trailing stop are the last target rules, so that nothing softens them. Buying
     power comes after the order rules that cut sales, so that it counts only those that will be sent; the
-    gross limit after orders is the last, so that it counts only what will be closed.
+    gross limit after orders is the last, so that it counts only what will be closed. It cuts nothing that buying
+    power counted on. Both deny what they leave under the smallest order.
     """
     sizing, risk, broker = spec.sizing, spec.risk, spec.broker
     targets: list[TargetRule] = [LongOnly()] if sizing.long_only else []
@@ -52,8 +53,8 @@ def default_rules(spec: PortfolioSpec) -> Rules:
         MinOrder(sizing.min_order_usd),
     ]
     if not broker.margin:
-        orders.append(BuyingPower(*costs_of(broker)))
-    orders.append(GrossAfterOrders(sizing.gross_limit))
+        orders.append(BuyingPower(*costs_of(broker), sizing.min_order_usd))
+    orders.append(GrossAfterOrders(sizing.gross_limit, sizing.min_order_usd))
     rules = Rules(tuple(targets), tuple(orders))
     for name in risk.own_rules:
         own = build_own_rule(name, spec)

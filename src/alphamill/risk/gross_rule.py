@@ -19,11 +19,12 @@ class GrossAfterOrders(OrderRule):
     """What is opened fits beside what stays: positions after all orders sum to no more than `limit` of NAV.
 
     The target rule of the same limit counts on every order. Where a cap on volume or notional keeps a position from
-    being closed, the part of the orders that opens or adds is cut alike; closing is never touched. Where that cuts a
-    short sale, a buy that counted on its proceeds is cut by the broker at the open.
+    being closed, the part of the orders that opens or adds is cut alike; closing is never touched. An order that this
+    leaves under `min_order_usd` is denied, and one through zero only closes then.
     """
 
     limit: float
+    min_order_usd: Decimal = _NOTHING
     name: ClassVar[str] = "gross_after_orders"
 
     def apply(self, context: RiskContext, orders: Sequence[Order]) -> tuple[list[Order], list[RuleResult]]:
@@ -43,8 +44,16 @@ class GrossAfterOrders(OrderRule):
             if order.quantity > closed[order.id]:
                 opened = (order.quantity - closed[order.id]) * room_usd / opened_usd
                 quantity = closed[order.id] + round_shares(opened, context.spec.broker.share_step)
-                after, result = self.shrink(order, quantity, "GROSS_LIMIT", detail)
+                after, result = self._cut(context, order, quantity, closed[order.id], detail)
                 results.append(result)
             if after is not None:
                 kept.append(after)
         return kept, results
+
+    def _cut(
+        self, context: RiskContext, order: Order, quantity: Decimal, closed: Decimal, detail: str
+    ) -> tuple[Order | None, RuleResult]:
+        closes = closed > 0 and closed == abs(context.quantity(order.symbol))
+        if closes and quantity * order.reference_price < self.min_order_usd:
+            return self.shrink(order, closed, "GROSS_LIMIT", detail)
+        return self.shrink(order, quantity, "GROSS_LIMIT", detail, least_usd=self.min_order_usd)

@@ -103,16 +103,21 @@ class BuyingPower(OrderRule):
     """Without margin, buys cost no more than cash and sales bring, costs included; otherwise all are cut alike.
 
     Costs are those of one fill at the reference price. Where buys are cut, the minimum commission is set aside once for
-    each of them and the rest shared in proportion: what is left then pays for itself however it is rounded.
+    each of them and the rest shared in proportion: what is left then pays for itself however it is rounded. A buy that
+    this leaves under `min_order_usd` is denied.
+
+    A sale counts as far as it closes. What a short sale brings is a debt in shares, and the gross limit may still cut
+    it after this rule: nothing is bought with it.
     """
 
     commission: Commission
     slippage: Slippage
+    min_order_usd: Decimal = _NOTHING
     name: ClassVar[str] = "buying_power"
 
     def apply(self, context: RiskContext, orders: Sequence[Order]) -> tuple[list[Order], list[RuleResult]]:
         buys = [order for order in orders if order.side is Side.BUY]
-        proceeds = sum((-self._cost_usd(order) for order in orders if order.side is Side.SELL), _NOTHING)
+        proceeds = sum((self._proceeds_usd(context, o) for o in orders if o.side is Side.SELL), _NOTHING)
         cost = sum((self._cost_usd(order) for order in buys), _NOTHING)
         available = max(context.cash_usd + proceeds, _NOTHING)
         if cost <= available:
@@ -125,17 +130,23 @@ class BuyingPower(OrderRule):
             after: Order | None = order
             if order.side is Side.BUY:
                 quantity = _in_steps(context, order.quantity * shared / proportional)
-                after, result = self.shrink(order, quantity, "INSUFFICIENT_CASH", detail)
+                after, result = self.shrink(order, quantity, "INSUFFICIENT_CASH", detail, least_usd=self.min_order_usd)
                 results.append(result)
             if after is not None:
                 kept.append(after)
         return kept, results
 
     def _cost_usd(self, order: Order, *, minimum: bool = True) -> Decimal:
-        """Cash one fill of the whole order takes; negative where a sale brings some."""
+        """Cash one fill of a whole buy takes."""
         model = self.commission if minimum else replace(self.commission, minimum_usd=_NOTHING)
         price = self.slippage.fill_price(order.side, order.reference_price)
-        return order.side.sign * order.quantity * price + model.commission_usd(order.quantity, price)
+        return order.quantity * price + model.commission_usd(order.quantity, price)
+
+    def _proceeds_usd(self, context: RiskContext, order: Order) -> Decimal:
+        """Cash that the closing part of a sale brings, after the commission of the whole."""
+        price = self.slippage.fill_price(order.side, order.reference_price)
+        closing = min(order.quantity, order.closable(context.quantity(order.symbol)))
+        return closing * price - self.commission.commission_usd(order.quantity, price)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from alphamill.domain.decisions import RuleResult, Verdict
 from alphamill.domain.orders import Order, Position, order_id
@@ -14,6 +14,8 @@ from alphamill.errors import InvalidConfig, InvalidWeights
 from alphamill.risk.context import RiskContext
 
 Weights = dict[str, float]
+
+_NOTHING: Final = Decimal(0)
 
 
 class TargetRule(ABC):
@@ -85,10 +87,15 @@ class OrderRule(ABC):
     def deny(self, order: Order, code: str, detail: str) -> tuple[None, RuleResult]:
         return None, RuleResult(self.name, order.symbol, Verdict.DENY, code, detail)
 
-    def shrink(self, order: Order, quantity: Decimal, code: str, detail: str) -> tuple[Order | None, RuleResult]:
-        """The order with a smaller `quantity`; a deny when nothing is left."""
+    def shrink(
+        self, order: Order, quantity: Decimal, code: str, detail: str, *, least_usd: Decimal = _NOTHING
+    ) -> tuple[Order | None, RuleResult]:
+        """The order with a smaller `quantity`; a deny when nothing is left, or less than `least_usd`."""
         if quantity <= 0:
             return self.deny(order, code, detail)
+        left_usd = quantity * order.reference_price
+        if left_usd < least_usd:
+            return self.deny(order, "MIN_ORDER", f"{detail}; {left_usd:.2f} USD left are under {least_usd:f}")
         text = f"{detail}; {order.quantity:f} became {quantity:f}"
         return resize(order, quantity), RuleResult(self.name, order.symbol, Verdict.SHRINK, code, text)
 

@@ -81,6 +81,7 @@ def run_backtest_job(ground: Ground, name: str, job: BacktestJob) -> BacktestRun
         horizon_bars=job.spec.model.horizon_bars,
         data_version=ground.data_version,
         run_id="",
+        approved_for="paper",  # no model of the registry answers, and a backtest moves no money
     )
     rows = ground.features.select("symbol", "ts", *job.features)
     days = job.panel["ts"].dt.date()

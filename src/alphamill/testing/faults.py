@@ -10,6 +10,7 @@ not, how it fails. The same seed and the same calls give the same faults. To try
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final, TypeVar, cast
 
@@ -152,8 +153,6 @@ class FaultyPort:
         What a caller sees when there is no answer.
     reopen
         Gives the port anew from what it had written down, for `Fault.RESTART`.
-    widen
-        Method -> the same question asked from the beginning, for the older items of `Fault.DOUBLED_ANSWER`.
     """
 
     def __init__(
@@ -165,11 +164,10 @@ class FaultyPort:
         faults: Mapping[str, Sequence[Fault]],
         unavailable: type[Unavailable],
         reopen: Callable[[], Any] | None = None,
-        widen: Mapping[str, Callable[..., list[Any]]] | None = None,
     ) -> None:
         self.port = port
         self._plan, self._door, self._faults = plan, door, faults
-        self._unavailable, self._reopen, self._widen = unavailable, reopen, widen or {}
+        self._unavailable, self._reopen = unavailable, reopen
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._faults:
@@ -196,13 +194,10 @@ class FaultyPort:
             raise self._unavailable(f"the answer of {self._door}.{method} was lost.", remedy="Ask again.")
         if fault is Fault.DOUBLED_CALL:
             return getattr(self.port, method)(*args, **kwargs)
-        if fault is Fault.DOUBLED_ANSWER:
-            older = self._widen[method](*args) if method in self._widen else answer
-            return [item for item in older for _ in range(2)]
-        if fault is Fault.DISORDER:
-            return list(reversed(answer))
-        if fault is Fault.DELAYED_ITEM:
-            return answer[1:]
+        return self._disturbed(fault, args, answer)
+
+    def _disturbed(self, fault: Fault | None, args: tuple[Any, ...], answer: Any) -> Any:
+        """The answer with the faults of a list in it; only doors that answer lists have them."""
         return answer
 
 
@@ -214,19 +209,26 @@ def faulty_broker(broker: Port, plan: FaultPlan, *, reopen: Callable[[], Port] |
         "submit": sends,
         "cancel": sends,
         "order": asks,
-        "positions": asks,
-        "fills": (*asks, *LISTS),
+        "account": asks,
+        "events": (*asks, *LISTS),
         "on_bars": (*CRASHES, Fault.DOUBLED_CALL, Fault.RESTART),
     }
     return cast(Port, _Broker(broker, plan, "broker", faults=faults, unavailable=BrokerUnavailable, reopen=reopen))
 
 
 class _Broker(FaultyPort):
-    """Knows that the older items of `fills` are those before `after`."""
+    """Disturbs what `events` tells of fills. The older ones of a doubled answer are those before the cursor."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        widen = {"fills": lambda portfolio: self.port.fills(portfolio)}
-        super().__init__(*args, **kwargs, widen=widen)
+    def _disturbed(self, fault: Fault | None, args: tuple[Any, ...], answer: Any) -> Any:
+        if fault is Fault.DOUBLED_ANSWER:
+            fills = tuple(fill for fill in self.port.events(args[0]).fills for _ in range(2))
+        elif fault is Fault.DISORDER:
+            fills = tuple(reversed(answer.fills))
+        elif fault is Fault.DELAYED_ITEM:
+            fills = answer.fills[1:]
+        else:
+            return answer
+        return replace(answer, fills=fills)
 
 
 def faulty_ledger(ledger: Port, plan: FaultPlan) -> Port:

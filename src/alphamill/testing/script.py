@@ -149,7 +149,7 @@ def play(script: Script) -> Played:
 
     spec, bars, schedule = script.spec, script.frame, script.schedule
     nothing = pl.DataFrame(schema={**FEATURE_KEY, "mean": pl.Float64(), "std": pl.Float64()})
-    signature = ModelSignature("nothing", "0", ("nothing",), spec.model.horizon_bars, DATA_VERSION, "")
+    signature = ModelSignature("nothing", "0", ("nothing",), spec.model.horizon_bars, DATA_VERSION, "", "paper")
     features = pl.DataFrame(schema={**FEATURE_KEY, "nothing": pl.Float64()})
     parts = backtest_parts(spec, features, ForecastTable(nothing, signature))
     first, *ahead = bars.partition_by("ts", maintain_order=True)
@@ -165,7 +165,7 @@ def play(script: Script) -> Played:
     orders = [parts.broker.order(order.id) or order for decision in decisions for order in decision.orders]
     return Played(
         script=script,
-        fills=tuple(parts.broker.fills(spec.name)),
+        fills=parts.broker.events(spec.name).fills,
         orders=tuple(orders),
         decisions=tuple(decisions),
         nav_points=tuple(parts.nav_points(spec.name)),

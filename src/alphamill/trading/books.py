@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import reduce
+from functools import partial, reduce
 from typing import Final
 
 from alphamill.domain.decisions import TradingState
@@ -65,8 +65,14 @@ def collected(
     Order states, fills of sessions settled before, and fills of the session that is settled now.
     """
     known = known_fills(record, ledger)
-    orders, fills = collect(record, broker, known, splits=_splits(actions), share_step=share_step)
+    booked = partial(_booked, ledger)
+    orders, fills = collect(record, broker, known, booked=booked, splits=_splits(actions), share_step=share_step)
     return orders, *split_by_session(record, fills)
+
+
+def _booked(ledger: LedgerView, order_id: str) -> tuple[Order, frozenset[str]]:
+    found = ledger.trail(order_id)
+    return found.order, frozenset(fill.id for fill in found.fills)
 
 
 def restated(record: PortfolioRecord, actions: Sequence[Action], share_step: Decimal) -> list[Order]:

@@ -68,7 +68,9 @@ class Follower:
         self.version, self.cursor = version, min((at for at in settled if at is not None), default=newest)
         self.desk.restore(bars.filter(pl.col("ts") <= self.cursor))
         self._wait(bars.filter(pl.col("ts") > self.cursor))
-        for trader in self.desk.traders:
+        for trader, at in zip(self.desk.traders, settled, strict=True):
+            # The venue may have seen what waits: a split among it is in its positions then, not in the ledger.
+            trader.agreement.behind = at is not None and at < newest
             trader.open(self.market(trader))
             trader.adjust(self.market(trader))
             trader.compare()

@@ -8,9 +8,11 @@ from alphamill.domain.decisions import Refusal
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecast, ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.domain.venues import Capabilities
 from alphamill.errors import AlphamillError, InvalidConfig
 from alphamill.features.staleness import require_fresh
 from alphamill.ports import Forecaster
+from alphamill.trading.approval import require_approved
 from alphamill.trading.newest import SessionFeatures
 
 
@@ -25,12 +27,21 @@ class DecisionInputs:
 
 
 def gather(
-    spec: PortfolioSpec, symbols: Sequence[str], at: dt.datetime, features: SessionFeatures, forecaster: Forecaster
+    spec: PortfolioSpec,
+    symbols: Sequence[str],
+    at: dt.datetime,
+    features: SessionFeatures,
+    forecaster: Forecaster,
+    venue: Capabilities,
 ) -> DecisionInputs:
-    """Online features, staleness guard, forecasts. A part that is down refuses every symbol it serves."""
+    """Online features, staleness guard, forecasts. A part that is down refuses every symbol it serves.
+
+    So does a model that the gate has not approved for the venue.
+    """
     try:
         signature = forecaster.signature()
         _require_horizon(spec, signature)
+        require_approved(signature, venue)
         online = features.read_online(symbols, signature.features)
     except AlphamillError as error:
         return DecisionInputs(None, (), (), refuse_all(symbols, error))

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from alphamill.domain.decisions import Decision
-from alphamill.domain.ledger import CashEntry, NavPoint, PortfolioRecord, Settlement
-from alphamill.domain.orders import Fill, Order
+from alphamill.domain.ledger import NavPoint, PortfolioRecord, Settlement
+from alphamill.domain.orders import Order
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.execution import Account
 from alphamill.ports import Books
 from alphamill.trading.books import with_new_status
+from alphamill.trading.closing import Closing
 from alphamill.trading.market import Market
 
 
@@ -49,28 +49,21 @@ class OwnBooks:
         self._on_orders(decision.orders)
         return self.record()
 
-    def settle(
-        self,
-        record: PortfolioRecord,
-        market: Market,
-        account: Account,
-        orders: Sequence[Order] = (),
-        fills: Sequence[Fill] = (),
-        entries: Sequence[CashEntry] = (),
-    ) -> PortfolioRecord:
+    def settle(self, record: PortfolioRecord, market: Market, closed: Closing) -> PortfolioRecord:
         """A session as it closed: orders, fills, cash, positions and a NAV point, in one transaction."""
+        account = closed.account
         concerned = {*account.positions, *(order.symbol for order in record.open_orders)}
         settlement = Settlement(
             portfolio=record.name,
             at=market.ts,
-            orders=tuple(orders),
-            fills=tuple(fills),
+            orders=closed.orders,
+            fills=closed.fills,
             cash_usd=account.cash_usd,
             positions=tuple(account.marked(market.prices).positions.values()),
             nav=NavPoint(market.ts, account.nav(market.prices), account.cash_usd),
             awaited=tuple(sorted(market.missing & concerned)),
             revision=record.revision,
-            entries=tuple(entries),
+            entries=closed.entries,
             bars_version=market.bars_version,
         )
         return self._write(record, settlement)

@@ -1,9 +1,7 @@
 """One portfolio's controller: settle the last orders, decide, commit, then send. Backtest and live run this."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from alphamill.domain.decisions import Decision, Refusal
 from alphamill.domain.ledger import PortfolioRecord, Target
@@ -14,11 +12,12 @@ from alphamill.execution import send_orders
 from alphamill.execution.sending import cancelled
 from alphamill.features.history import BarHistory
 from alphamill.monitoring.alerts import Alert, delisted, of_decision, state_changed
-from alphamill.ports import Books, Broker, Forecaster, Notifier
+from alphamill.ports import Books, Forecaster, Notifier, TradingVenue
 from alphamill.risk import Rules, default_rules, next_state
 from alphamill.trading import books, targets
 from alphamill.trading.agreement import Agreement
 from alphamill.trading.books import UNANSWERED, forbids, unclear
+from alphamill.trading.closing import Closing, closing, late_closing
 from alphamill.trading.decision import decision_of, logged_as
 from alphamill.trading.delistings import Delistings
 from alphamill.trading.exits import exit_plan, forbidden, missed_sessions, not_scheduled, plan_or_exit, tripped
@@ -27,10 +26,10 @@ from alphamill.trading.market import Market, history_refusals
 from alphamill.trading.newest import SessionFeatures
 from alphamill.trading.own_books import OwnBooks
 from alphamill.trading.plan import risk_context
+from alphamill.trading.venue import lanes_to
+from alphamill.trading.watch import state_moved
 
 MISSED = "its open has passed"
-#: While sending takes longer than this, the state is read again.
-LOOK_AGAIN_SECS = 0.05
 
 #: When an order was decided -> why it can no longer reach its open, or None.
 Late = Callable[[datetime], str | None]
@@ -64,7 +63,7 @@ class PortfolioTrader:
         *,
         features: SessionFeatures,
         forecaster: Forecaster,
-        broker: Broker,
+        broker: TradingVenue,
         ledger: Books,
         history: BarHistory,
         notifier: Notifier,
@@ -78,6 +77,7 @@ class PortfolioTrader:
         self._features = features
         self._forecaster = forecaster
         self._broker = broker
+        self._lanes = lanes_to(broker.capabilities(), spec)
         self._ledger = ledger
         self._history = history
         self._notifier = notifier
@@ -92,7 +92,7 @@ class PortfolioTrader:
         if record.last_settled_at is None:
             if record.last_decision_at != market.ts:  # else the process died between these two lines
                 record = self._books.commit(decision_of(self.spec, record, market, "opening"))
-            record = self._books.settle(record, market, books.book_of(record))
+            record = self._books.settle(record, market, Closing(books.book_of(record)))
         return record
 
     def recall(self, at: datetime) -> datetime | None:
@@ -157,7 +157,7 @@ class PortfolioTrader:
         except AlphamillError as error:
             record = self._books.record()
             refusals = (Refusal("*", error.code, str(error)),)
-            at = _after(record, market)
+            at = targets.after(record, market)
             decision = decision_of(self.spec, record, at, "manual", refusals=refusals, target_id=target.id)
             self._books.commit(decision)
             return decision
@@ -182,7 +182,7 @@ class PortfolioTrader:
         targets.require_may_send(record, self._broker)
         record = self._cancel(record, "replaced by a manual target")
         targets.require_none_in_doubt(record)
-        market = _after(record, market)
+        market = targets.after(record, market)
         plan = targets.manual_plan(self.spec, record, market, weights, self._rules)
         decision = decision_of(self.spec, record, market, "manual", plan=plan, target_id=target_id)
         with logged_as(decision):
@@ -209,15 +209,8 @@ class PortfolioTrader:
             self._send([o for o in waiting if not forbids(record, o)], record, expired)
 
     def _send(self, waiting: Sequence[Order], record: PortfolioRecord, expired: Callable[[Order], bool]) -> None:
-        sent: list[Order] = []
-        looked = time.monotonic()
-        for order in waiting:
-            if time.monotonic() - looked >= LOOK_AGAIN_SECS:
-                # A slow broker leaves time for a halt; what is not sent by then, the next round cancels.
-                if self._books.record().state is not record.state:
-                    break
-                looked = time.monotonic()
-            sent += send_orders([order], self._broker, expired=expired)
+        stopped = state_moved(record, self._books.record)
+        sent = send_orders(waiting, self._broker, expired=expired, stopped=stopped, lanes=self._lanes)
         if sent:
             self._record_orders(record, sent)
 
@@ -229,29 +222,18 @@ class PortfolioTrader:
         )
 
     def _settle(self, record: PortfolioRecord, market: Market) -> PortfolioRecord:
-        step = self.spec.broker.share_step
-        orders, early, fills = books.collected(record, self._broker, self._ledger, market.actions, step)
-        account, paid = self._delistings.settle(books.book_of(record, early), self._history, market.ts)
-        entries = (
-            *books.payouts_of(record.name, market.ts, paid),
-            *books.entries_of(record.name, market.ts, account, market.actions, step),
-        )
-        account = books.after_actions(account, market.actions, step, fills)
-        record = self._books.settle(record, market, account, orders, (*early, *fills), entries)
-        for position, _ in paid:
+        closed = closing(record, market, self._broker, self._ledger, self._delistings, self._history)
+        record = self._books.settle(record, market, closed)
+        self.agreement.behind = False
+        for position in closed.delisted:
             self._tell(delisted(self.spec.name, position))
         return record
 
     def adjust(self, market: Market) -> None:
         """Take in bars that came after their session, the newest, was settled: splits, dividends and NAV."""
-        record, step = self._books.record(), self.spec.broker.share_step
-        came = set(record.awaited) - market.missing
-        if came and record.last_settled_at == market.ts:
-            actions = [a for a in market.actions if a.symbol in came]
-            before = books.book_of(record)
-            account, restated = books.after_actions(before, actions, step), books.restated(record, actions, step)
-            entries = books.entries_of(record.name, market.ts, before, actions, step)
-            self._books.settle(record, market, account, restated, entries=entries)
+        record = self._books.record()
+        if late := late_closing(record, market):
+            self._books.settle(record, market, late)
 
     def _decide(self, record: PortfolioRecord, market: Market, late: str | None) -> Decision:
         record = self._trip(record, market)
@@ -274,7 +256,7 @@ class PortfolioTrader:
         symbols = [s for s in self.spec.universe.symbols if s not in {r.symbol for r in gone}]
         short = history_refusals(self._history, symbols, market.ts, self.spec.sizing.covariance_bars)
         usable = [s for s in symbols if s not in {r.symbol for r in short}]
-        inputs = gather(self.spec, usable, market.ts, self._features, self._forecaster)
+        inputs = gather(self.spec, usable, market.ts, self._features, self._forecaster, self._broker.capabilities())
         refusals = (*gone, *short, *inputs.refusals)
         plan, refusals = plan_or_exit(context, self._rules, current, inputs.forecasts, self._history, refusals)
         return decision_of(self.spec, record, market, "model", inputs, plan, refusals)
@@ -304,6 +286,8 @@ class PortfolioTrader:
         return self._record_orders(record, known)
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
+        if self._lanes.holds(order.id):
+            return None  # what the broker says of it now may be over in a moment
         try:
             return cancelled(order, self._broker, why)
         except Unavailable as error:
@@ -314,8 +298,3 @@ class PortfolioTrader:
 
     def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> PortfolioRecord:
         return self._books.note(record, orders)
-
-
-def _after(record: PortfolioRecord, market: Market) -> Market:
-    """The market for a decision between two closes, which counts as made after every one before it."""
-    return replace(market, ts=max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1)))

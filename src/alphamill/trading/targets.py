@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
@@ -106,3 +108,8 @@ def manual_plan(
     current = market.weights(record.positions, record.nav_usd)
     context = risk_context(spec, record, market, record.state)
     return plan_to_weights(context, rules, current, targets, {}, said, set())
+
+
+def after(record: PortfolioRecord, market: Market) -> Market:
+    """The market for a decision between two closes, which counts as made after every one before it."""
+    return replace(market, ts=max(market.ts, (record.last_decision_at or market.ts) + timedelta(microseconds=1)))

@@ -137,6 +137,18 @@ def test_answer_that_must_not_be_traded_on_is_unavailable(
         open_forecaster(scripted.url).forecast([SNAPSHOT])
 
 
+@pytest.mark.parametrize(
+    ("said", "approved_for"),
+    [({}, "none"), ({"approved_for": "live"}, "live"), ({"approved_for": ["live"]}, "none")],
+)
+def test_a_server_that_does_not_say_what_its_model_may_trade_is_approved_for_nothing(
+    scripted, open_forecaster, said: dict[str, Any], approved_for: str
+) -> None:
+    status, headers, body = signature()
+    scripted.signatures = [(status, headers, json.dumps({**json.loads(body), **said}).encode())]
+    assert open_forecaster(scripted.url).signature().approved_for == approved_for
+
+
 @pytest.mark.parametrize("answer", [(404, {}, b"{}"), (200, {}, b"[]"), (200, {}, b'{"name": "x"}'), (200, {}, b"<")])
 def test_server_without_a_signature_is_unavailable(
     scripted: Scripted, open_forecaster: Callable[..., V2Forecaster], answer: Answer

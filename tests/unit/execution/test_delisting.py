@@ -12,6 +12,7 @@ from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef, Delisting, PortfolioSpec, Universe
 from alphamill.errors import InvalidInput
 from alphamill.execution import Account
+from alphamill.testing.broker import cash_at, fills_at, positions_at
 from alphamill.testing.orders import close_of, market_order, session_bars
 
 D = Decimal
@@ -67,9 +68,9 @@ def test_the_broker_pays_the_last_close_or_the_declared_cash(cash: Decimal | Non
     """1,000 - 40 * 10 = 600 in cash; 40 * 12 = 480 for the last close, 40 * 2.50 = 100 for the declared cash."""
     broker = broker_of(cash)
     traded(broker)
-    assert (broker.cash_usd("demo"), len(broker.positions("demo"))) == (D(600), 1)
+    assert (cash_at(broker), len(positions_at(broker))) == (D(600), 1)
     broker.on_bars(session_bars(3, {"Y": 5}))
-    assert (broker.cash_usd("demo"), broker.positions("demo")) == (D(after), [])
+    assert (cash_at(broker), positions_at(broker)) == (D(after), [])
 
 
 def test_an_open_order_of_a_symbol_that_is_gone_is_cancelled_with_the_reason() -> None:
@@ -86,11 +87,11 @@ def test_a_bar_of_another_company_under_the_same_name_moves_nothing() -> None:
     broker = broker_of(None)
     traded(broker)
     broker.on_bars(session_bars(3, {"X": 90, "Y": 5}))
-    assert (broker.cash_usd("demo"), broker.positions("demo")) == (D(1080), [])
+    assert (cash_at(broker), positions_at(broker)) == (D(1080), [])
     broker.submit(market_order("X", 1, session=3))
     broker.on_bars(session_bars(4, {"X": 90, "Y": 5}))
-    assert (broker.cash_usd("demo"), broker.positions("demo")) == (D(1080), [])
-    assert len(broker.fills("demo")) == 1
+    assert (cash_at(broker), positions_at(broker)) == (D(1080), [])
+    assert len(fills_at(broker)) == 1
 
 
 def test_the_payment_happens_once_across_restarts(tmp_path: Path) -> None:
@@ -101,5 +102,5 @@ def test_the_payment_happens_once_across_restarts(tmp_path: Path) -> None:
     for _ in range(3):
         broker = reopened()
         broker.on_bars(session_bars(3, {"Y": 5}))
-        assert (broker.cash_usd("demo"), broker.positions("demo")) == (D(1080), [])
-    assert reopened().cash_usd("demo") == D(1080)
+        assert (cash_at(broker), positions_at(broker)) == (D(1080), [])
+    assert cash_at(reopened()) == D(1080)

@@ -11,6 +11,7 @@ from alphamill.domain.bars import BAR_SCHEMA
 from alphamill.domain.orders import Order, Side, order_id
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.execution import Account
+from alphamill.testing.broker import cash_at, fills_at, positions_at
 
 START_CASH = Decimal(10_000)
 
@@ -69,11 +70,11 @@ def test_sma_cross_on_google_ends_at_55979_43_after_93_closed_trades() -> None:
             closed += bool(account.positions)
             broker.submit(flip_order(account, side, Decimal(str(session["open"][0])), decided_at))
         broker.on_bars(session)
-        for fill in broker.fills("golden", after=last_fill):
+        for fill in fills_at(broker, "golden", cursor=last_fill):
             account, last_fill = account.apply(fill), fill.id
         signal = (int(cross), session["ts"][0]) if cross else None
     equity = account.nav({"GOOG": Decimal(str(bars["close"][-1]))})
     assert closed == 93
     assert round(equity, 2) == Decimal("55979.43")
-    assert list(account.positions.values()) == broker.positions("golden")
-    assert account.cash_usd == broker.cash_usd("golden")
+    assert list(account.positions.values()) == positions_at(broker, "golden")
+    assert account.cash_usd == cash_at(broker, "golden")

@@ -12,6 +12,7 @@ from alphamill.domain.orders import Order, OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import Conflict, DataUnfit, NotFound
 from alphamill.execution import Account, Commission, Slippage
+from alphamill.testing.broker import cash_at, fills_at, positions_at
 from alphamill.testing.orders import close_of, market_order, session_bars
 
 D = Decimal
@@ -34,9 +35,9 @@ def test_fill_pays_slippage_and_commission() -> None:
     broker = paper(commission=5, slippage=2)
     broker.submit(market_order("A", 10))
     broker.on_bars(session_bars(1, {"A": 100.0}))
-    (fill,) = broker.fills("demo")
+    (fill,) = fills_at(broker)
     assert (fill.price, fill.commission_usd) == (D("100.02"), D("0.500100"))
-    assert broker.cash_usd("demo") == D(10_000) - D("1000.2") - D("0.5001")
+    assert cash_at(broker) == D(10_000) - D("1000.2") - D("0.5001")
 
 
 def test_own_cost_models_replace_those_of_the_reference() -> None:
@@ -48,7 +49,7 @@ def test_own_cost_models_replace_those_of_the_reference() -> None:
     )
     broker.submit(market_order("A", 10))
     broker.on_bars(session_bars(1, {"A": 100.0}))
-    (fill,) = broker.fills("demo")
+    (fill,) = fills_at(broker)
     assert (fill.price, fill.commission_usd) == (D("100.5"), D("0.1"))
 
 
@@ -58,7 +59,7 @@ def test_order_waits_for_the_first_session_with_a_bar_of_its_symbol() -> None:
     broker.on_bars(session_bars(1, {"B": 5.0}))
     assert known(broker, market_order("A", 10)).status is OrderStatus.ACCEPTED
     broker.on_bars(session_bars(2, {"A": 90.0}))
-    assert [fill.price for fill in broker.fills("demo")] == [90]
+    assert [fill.price for fill in fills_at(broker)] == [90]
 
 
 def test_late_symbol_of_the_same_session_still_fills_once() -> None:
@@ -67,7 +68,7 @@ def test_late_symbol_of_the_same_session_still_fills_once() -> None:
     broker.on_bars(session_bars(1, {"B": 5.0}))
     for _ in range(2):
         broker.on_bars(session_bars(1, {"A": 90.0, "B": 5.0}))
-    assert [fill.price for fill in broker.fills("demo")] == [90]
+    assert [fill.price for fill in fills_at(broker)] == [90]
 
 
 def test_buy_is_cut_to_the_shares_that_cash_pays_for() -> None:
@@ -78,7 +79,7 @@ def test_buy_is_cut_to_the_shares_that_cash_pays_for() -> None:
     after = known(broker, order)
     assert (after.status, after.filled_quantity) == (OrderStatus.CANCELLED, 99)
     assert after.detail.startswith("99 of 150 filled: cash 10000.00 USD does not reach")
-    assert broker.cash_usd("demo") == D(10_000) - 9900 - D("19.8")
+    assert cash_at(broker) == D(10_000) - 9900 - D("19.8")
 
 
 def test_buy_without_any_cash_is_cancelled_with_a_reason() -> None:
@@ -86,7 +87,7 @@ def test_buy_without_any_cash_is_cancelled_with_a_reason() -> None:
     broker.submit(market_order("A", 1))
     broker.on_bars(session_bars(1, {"A": 100.0}))
     assert known(broker, market_order("A", 1)).detail.startswith("0 of 1 filled")
-    assert broker.fills("demo") == []
+    assert fills_at(broker) == []
 
 
 def test_sells_pay_for_buys_of_the_same_open() -> None:
@@ -96,14 +97,14 @@ def test_sells_pay_for_buys_of_the_same_open() -> None:
     for order in (market_order("A", 20, session=1), market_order("Z", -10, session=1)):
         broker.submit(order)
     broker.on_bars(session_bars(2, {"A": 50.0, "Z": 100.0}))
-    assert broker.positions("demo") == [Position("A", D(20), D(50))]
+    assert positions_at(broker) == [Position("A", D(20), D(50))]
 
 
 def test_margin_lets_cash_go_negative() -> None:
     broker = paper("1000", margin=True)
     broker.submit(market_order("A", 20))
     broker.on_bars(session_bars(1, {"A": 100.0}))
-    assert broker.cash_usd("demo") == -1000
+    assert cash_at(broker) == -1000
 
 
 def test_split_before_the_open_changes_the_open_order_and_the_position() -> None:
@@ -113,7 +114,7 @@ def test_split_before_the_open_changes_the_open_order_and_the_position() -> None
     sell = market_order("A", -5, session=1, price="104")
     broker.submit(sell)
     broker.on_bars(session_bars(2, {"A": 52.0}, split_factors={"A": 0.5}))
-    assert broker.positions("demo") == [Position("A", D(10), D(50))]
+    assert positions_at(broker) == [Position("A", D(10), D(50))]
     after = known(broker, sell)
     assert (after.quantity, after.filled_quantity, after.reference_price) == (10, 10, 104)
     assert "split 2:1: 5 became 10" in after.detail
@@ -126,27 +127,27 @@ def test_reverse_split_may_leave_nothing_of_an_open_order() -> None:
     broker.submit(order)
     broker.on_bars(session_bars(1, {"A": 1000.0}, split_factors={"A": 10.0}))
     assert known(broker, order).status is OrderStatus.CANCELLED
-    assert broker.fills("demo") == []
+    assert fills_at(broker) == []
 
 
 def test_dividend_is_paid_on_the_previous_close_to_who_held_before() -> None:
     broker = paper()
     broker.submit(market_order("A", 10))
     broker.on_bars(session_bars(1, {"A": 100.0}, closes={"A": 110.0}, price_factors={"A": 0.9}))
-    assert broker.cash_usd("demo") == 9000
+    assert cash_at(broker) == 9000
     broker.on_bars(session_bars(2, {"B": 1.0}))
     broker.on_bars(session_bars(3, {"A": 100.0}, price_factors={"A": 0.98}))
-    assert broker.cash_usd("demo") == 9000 + D("22")
+    assert cash_at(broker) == 9000 + D("22")
 
 
 def test_broker_and_ledger_agree_on_actions() -> None:
     broker = paper()
     broker.submit(market_order("A", 10))
     broker.on_bars(session_bars(1, {"A": 100.0}, closes={"A": 110.0}))
-    account = Account(D(10_000)).apply(broker.fills("demo")[0]).apply_action("A", 0.49, 0.5, D(110))
+    account = Account(D(10_000)).apply(fills_at(broker)[0]).apply_action("A", 0.49, 0.5, D(110))
     broker.on_bars(session_bars(2, {"A": 54.0}, price_factors={"A": 0.49}, split_factors={"A": 0.5}))
-    assert list(account.positions.values()) == broker.positions("demo")
-    assert account.cash_usd == broker.cash_usd("demo")
+    assert list(account.positions.values()) == positions_at(broker)
+    assert account.cash_usd == cash_at(broker)
 
 
 def test_order_decided_within_a_session_waits_for_the_next_open() -> None:
@@ -155,7 +156,7 @@ def test_order_decided_within_a_session_waits_for_the_next_open() -> None:
     assert intraday.decided_at == close_of(1)
     broker.submit(intraday)
     broker.on_bars(session_bars(1, {"A": 100.0}))
-    assert broker.fills("demo") == []
+    assert fills_at(broker) == []
 
 
 def test_given_session_open_lets_an_order_before_it_fill() -> None:
@@ -167,7 +168,7 @@ def test_given_session_open_lets_an_order_before_it_fill() -> None:
     )
     broker.submit(market_order("A", 1, session=1))
     broker.on_bars(session_bars(1, {"A": 100.0}))
-    assert [fill.filled_at for fill in broker.fills("demo")] == [dt.datetime(2012, 10, 2, 23, tzinfo=dt.UTC)]
+    assert [fill.filled_at for fill in fills_at(broker)] == [dt.datetime(2012, 10, 2, 23, tzinfo=dt.UTC)]
 
 
 def test_bad_number_in_a_needed_bar_stops_before_anything_changes() -> None:
@@ -177,7 +178,7 @@ def test_bad_number_in_a_needed_bar_stops_before_anything_changes() -> None:
     with pytest.raises(DataUnfit, match="A has open nan"):
         broker.on_bars(bars.with_columns(open=pl.lit(float("nan"))))
     broker.on_bars(bars)
-    assert [fill.price for fill in broker.fills("demo")] == [100]
+    assert [fill.price for fill in fills_at(broker)] == [100]
 
 
 def test_bars_of_two_sessions_are_refused() -> None:
@@ -190,7 +191,7 @@ def test_empty_frame_changes_nothing() -> None:
     broker.on_bars(session_bars(1, {"A": 1.0}).clear())
     broker.submit(market_order("A", 1))
     broker.on_bars(session_bars(1, {"A": 1.0}))
-    assert len(broker.fills("demo")) == 1
+    assert len(fills_at(broker)) == 1
 
 
 def test_unknown_portfolio_is_rejected_when_sending_and_not_found_when_asking() -> None:
@@ -198,7 +199,7 @@ def test_unknown_portfolio_is_rejected_when_sending_and_not_found_when_asking() 
     answer = broker.submit(market_order("A", 1, portfolio="nobody"))
     assert (answer.status, answer.detail) == (OrderStatus.REJECTED, "the paper broker has no portfolio nobody")
     with pytest.raises(NotFound, match="no portfolio nobody"):
-        broker.positions("nobody")
+        positions_at(broker, "nobody")
 
 
 def test_quantity_that_is_not_above_zero_is_rejected() -> None:

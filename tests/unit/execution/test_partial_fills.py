@@ -10,6 +10,7 @@ from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.domain.orders import Order, OrderStatus, Position
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import DataUnfit
+from alphamill.testing.broker import cash_at, fills_at, positions_at
 from alphamill.testing.orders import market_order, session_bars
 
 D = Decimal
@@ -32,7 +33,7 @@ def state(broker: PaperBroker, order: Order) -> tuple[OrderStatus, Decimal, Deci
 
 
 def filled(broker: PaperBroker, portfolio: str = "demo") -> list[tuple[Decimal, Decimal]]:
-    return [(fill.quantity, fill.price) for fill in broker.fills(portfolio)]
+    return [(fill.quantity, fill.price) for fill in fills_at(broker, portfolio)]
 
 
 def test_an_order_above_the_cap_fills_over_several_opens() -> None:
@@ -48,10 +49,10 @@ def test_an_order_above_the_cap_fills_over_several_opens() -> None:
         assert state(broker, order) == expected
     broker.on_bars(a_bar(4, 13.0, 1000))
     assert filled(broker) == [(100, 10), (100, 11), (50, 12)]
-    assert len({fill.id for fill in broker.fills("demo")}) == 3
+    assert len({fill.id for fill in fills_at(broker)}) == 3
     # (1,000 + 1,100 + 600) / 250 = 10.80; 10,000 - 2,700 = 7,300
-    assert broker.positions("demo") == [Position("A", D(250), D("10.8"))]
-    assert broker.cash_usd("demo") == 7300
+    assert positions_at(broker) == [Position("A", D(250), D("10.8"))]
+    assert cash_at(broker) == 7300
 
 
 def test_a_partly_filled_order_says_why_it_waits_and_a_filled_one_says_nothing() -> None:
@@ -120,8 +121,8 @@ def test_every_part_pays_its_own_commission_with_its_minimum() -> None:
     for session in (1, 2):
         broker.on_bars(a_bar(session, 10.0, 1000))
     # 100 * 0.01 = 1.00; 50 * 0.01 = 0.50, under the minimum.
-    assert [fill.commission_usd for fill in broker.fills("demo")] == [1, D("0.75")]
-    assert broker.cash_usd("demo") == D(10_000) - 1500 - D("1.75")
+    assert [fill.commission_usd for fill in fills_at(broker)] == [1, D("0.75")]
+    assert cash_at(broker) == D(10_000) - 1500 - D("1.75")
 
 
 def test_all_costs_of_the_reference_add_up() -> None:
@@ -133,11 +134,11 @@ def test_all_costs_of_the_reference_add_up() -> None:
     broker.on_bars(session_bars(1, {"A": 50.0, "B": 50.0}))
     # 20 bps of 50 = 0.10, plus 0.05: bought at 50.15, sold at 49.85.
     # Commissions: 100 * 49.85 = 4,985, 10 bps = 4.985, plus 100 * 0.02 = 2; and 5.015 + 2.
-    assert [(f.symbol, f.price, f.commission_usd) for f in broker.fills("demo")] == [
+    assert [(f.symbol, f.price, f.commission_usd) for f in fills_at(broker)] == [
         ("B", D("49.85"), D("6.985")),
         ("A", D("50.15"), D("7.015")),
     ]
-    assert broker.cash_usd("demo") == D(10_000) + 4985 - D("6.985") - 5015 - D("7.015")
+    assert cash_at(broker) == D(10_000) + 4985 - D("6.985") - 5015 - D("7.015")
 
 
 def test_cash_that_is_short_cuts_the_part_and_cancels_the_rest() -> None:
@@ -151,7 +152,7 @@ def test_cash_that_is_short_cuts_the_part_and_cancels_the_rest() -> None:
     answer = broker.order(order.id)
     assert answer is not None
     assert answer.detail.startswith("100 of 150 filled: cash 200.00 USD does not reach")
-    assert broker.cash_usd("demo") == 0
+    assert cash_at(broker) == 0
 
 
 def test_a_split_between_two_parts_restates_what_filled_and_what_is_left() -> None:
@@ -169,8 +170,8 @@ def test_a_split_between_two_parts_restates_what_filled_and_what_is_left() -> No
     assert state(broker, order) == (FILLED, 500, 500)
     assert filled(broker) == [(100, 50), (200, 25), (100, 26)]
     # 20,000 - 5,000 - 5,000 - 2,600; (400 * 25 + 100 * 26) / 500 = 25.20
-    assert broker.cash_usd("demo") == 7400
-    assert broker.positions("demo") == [Position("A", D(500), D("25.2"))]
+    assert cash_at(broker) == 7400
+    assert positions_at(broker) == [Position("A", D(500), D("25.2"))]
 
 
 def test_a_reverse_split_rounds_both_parts_down_and_pays_for_the_fraction_held() -> None:
@@ -182,9 +183,9 @@ def test_a_reverse_split_rounds_both_parts_down_and_pays_for_the_fraction_held()
     # 40 / 3 = 13.33: 13 filled; 60 / 3 = 20 left, all of them bought now. A third of a share is paid at 3 * 10.
     assert state(broker, order) == (FILLED, 33, 33)
     assert filled(broker) == [(40, 10), (20, 31)]
-    assert broker.cash_usd("demo") == D(10_000) - 400 + 10 - 620
+    assert cash_at(broker) == D(10_000) - 400 + 10 - 620
     # (13 * 30 + 20 * 31) / 33
-    assert broker.positions("demo") == [Position("A", D(33), D("30.60606061"))]
+    assert positions_at(broker) == [Position("A", D(33), D("30.60606061"))]
 
 
 def test_a_reverse_split_may_leave_nothing_to_fill() -> None:
@@ -194,7 +195,7 @@ def test_a_reverse_split_may_leave_nothing_to_fill() -> None:
     broker.on_bars(a_bar(2, 100.0, 1000, split=10.0))
     # 40 / 10 = 4 filled, 3 / 10 rounds to nothing.
     assert state(broker, order) == (CANCELLED, 4, 4)
-    assert broker.positions("demo") == [Position("A", D(4), D(100))]
+    assert positions_at(broker) == [Position("A", D(4), D(100))]
 
 
 def test_a_split_between_two_parts_of_fractional_shares() -> None:
@@ -205,8 +206,8 @@ def test_a_split_between_two_parts_of_fractional_shares() -> None:
     broker.on_bars(a_bar(2, 30.0, 6, split=1 / 3))
     # 0.4 and 0.6 are 1.2 and 1.8 in new shares; 0.6 may fill.
     assert state(broker, order) == (PARTLY, D("1.8"), 3)
-    assert broker.positions("demo") == [Position("A", D("1.8"), D(30))]
-    assert broker.cash_usd("demo") == D(10_000) - 36 - 18
+    assert positions_at(broker) == [Position("A", D("1.8"), D(30))]
+    assert cash_at(broker) == D(10_000) - 36 - 18
 
 
 def test_cash_buys_the_most_steps_it_pays_for() -> None:
@@ -215,7 +216,7 @@ def test_cash_buys_the_most_steps_it_pays_for() -> None:
     broker.on_bars(a_bar(1, 100.0, 1e6))
     # A step costs 0.1002 with commission: 9,980 of them cost 999.996, one more 1,000.0962.
     assert state(broker, order) == (CANCELLED, D("9.980"), D("12.345"))
-    assert broker.cash_usd("demo") == D("0.004")
+    assert cash_at(broker) == D("0.004")
 
 
 def test_a_quantity_that_is_no_multiple_of_the_step_is_rejected_unless_it_brings_the_position_back() -> None:

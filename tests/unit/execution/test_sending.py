@@ -9,12 +9,13 @@ from structlog.testing import capture_logs
 
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
-from alphamill.domain.orders import Fill, Order, OrderStatus, Position
+from alphamill.domain.orders import Order, OrderStatus, Position
+from alphamill.domain.venues import Events
 from alphamill.errors import BrokerUnavailable, NotReconciled
 from alphamill.execution import collect, reconcile, send_orders
 from alphamill.execution.corporate_actions import split_order
 from alphamill.execution.sending import confirmed
-from alphamill.testing.broker import Answer, FakeBroker
+from alphamill.testing.broker import Answer, FakeBroker, positions_at
 from alphamill.testing.decisions import sample_spec
 from alphamill.testing.orders import close_of, market_order, session_bars
 
@@ -23,13 +24,13 @@ ORDER = market_order("A", 10)
 OPEN = dt.datetime(2012, 10, 2, 13, 30, tzinfo=dt.UTC)
 
 
-def record(*orders: Order, last_fill_id: str | None = None, **positions: int) -> PortfolioRecord:
+def record(*orders: Order, last_fill_id: str | None = None, cash_usd: int = 0, **positions: int) -> PortfolioRecord:
     return PortfolioRecord(
         spec=sample_spec(),
         name="demo",
         state=TradingState.ACTIVE,
         state_reason="",
-        cash_usd=D(0),
+        cash_usd=D(cash_usd),
         positions={s: Position(s, D(q), D(1)) for s, q in positions.items()},
         open_orders=orders,
         nav_usd=D(1),
@@ -65,7 +66,7 @@ def test_unclear_answer_leaves_the_order_in_flight_and_asking_settles_it(lost: A
     (settled,) = send_orders([unclear], broker)
     assert (settled.id, settled.status) == (ORDER.id, OrderStatus.ACCEPTED)
     broker.on_bars(session_bars(1, {"A": 100.0}))
-    assert [position.quantity for position in broker.positions("demo")] == [10]
+    assert [position.quantity for position in positions_at(broker)] == [10]
 
 
 def test_orders_already_answered_are_not_sent_again() -> None:
@@ -115,8 +116,9 @@ def test_repeated_fill_of_a_closed_order_is_dropped() -> None:
     broker = FakeBroker()
     order = accepted(broker)
     broker.on_bars(session_bars(1, {"A": 101.0}))
+    (closed,), (fill,) = collect(record(order), broker)
     with capture_logs() as logs:
-        assert collect(record(), broker) == ([], [])
+        assert collect(record(), broker, booked=lambda order_id: (closed, frozenset({fill.id}))) == ([], [])
     assert [line["order"] for line in logs if "repeats a closed order" in line["event"]] == [order.id]
 
 
@@ -193,8 +195,8 @@ class FillsMeanwhile(FakeBroker):
         self._fill_once()
         return answer
 
-    def fills(self, portfolio: str, *, after: str | None = None) -> list[Fill]:
-        answer = super().fills(portfolio, after=after)
+    def events(self, portfolio: str, cursor: str | None = None) -> Events:
+        answer = super().events(portfolio, cursor)
         self._fill_once()
         return answer
 
@@ -213,8 +215,8 @@ def test_a_fill_between_two_questions_is_collected() -> None:
 
 
 class LateFills(FakeBroker):
-    def fills(self, portfolio: str, *, after: str | None = None):
-        return []
+    def events(self, portfolio: str, cursor: str | None = None) -> Events:
+        return replace(super().events(portfolio, cursor), fills=())
 
 
 def test_order_stays_open_until_all_its_fills_arrived() -> None:
@@ -246,7 +248,7 @@ def test_ledger_and_broker_agree() -> None:
     order = accepted(broker)
     assert reconcile(record(order, market_order("B", 1)), broker) == []
     broker.on_bars(session_bars(1, {"A": 100.0}))
-    assert reconcile(record(A=10), broker) == []
+    assert reconcile(record(A=10, cash_usd=-1000), broker) == []
 
 
 def test_differences_are_told_in_words() -> None:
@@ -258,6 +260,7 @@ def test_differences_are_told_in_words() -> None:
     assert told == [
         "A: the ledger holds 7, the broker 10",
         "C: the ledger holds 2, the broker 0",
+        "cash: the ledger has 0.000000 USD, the broker -1000.000000: -1000.000000",
         f"order {order.id} (buy 10 A): the ledger has 0 filled, the broker 10: collect its fills first",
         f"order {unknown.id} (buy 3 B): the ledger says accepted, the broker does not know it",
     ]

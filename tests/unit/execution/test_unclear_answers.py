@@ -13,7 +13,7 @@ from alphamill.domain.orders import Order, OrderStatus
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.errors import NotReconciled, StoreUnavailable
 from alphamill.execution import collect
-from alphamill.testing.broker import FakeBroker
+from alphamill.testing.broker import FakeBroker, fills_at
 from alphamill.testing.decisions import sample_spec
 from alphamill.testing.faults import Fault, FaultPlan, at_step, faulty_books, faulty_broker
 from alphamill.testing.orders import close_of, market_order, session_bars
@@ -59,7 +59,7 @@ def test_a_session_whose_writing_was_not_confirmed_fills_once(tmp_path: Path) ->
         broker.on_bars(bars)
     broker.on_bars(bars)
     reopened = PaperBroker(BrokerRef(), initial_cash={}, store=books)
-    assert len(broker.fills("demo")) == len(reopened.fills("demo")) == 1
+    assert len(fills_at(broker)) == len(fills_at(reopened)) == 1
     books.close()
 
 
@@ -75,7 +75,7 @@ def _two_orders_one_filled_in_parts() -> tuple[FakeBroker, Order, Order]:
 
 def test_a_fill_that_shows_up_after_newer_ones_is_collected() -> None:
     broker, first, second = _two_orders_one_filled_in_parts()
-    plan = FaultPlan(lambda number, label, possible: Fault.DELAYED_ITEM if label == "broker.fills" else None)
+    plan = FaultPlan(lambda number, label, possible: Fault.DELAYED_ITEM if label == "broker.events" else None)
     orders, seen = collect(_record(first, second), faulty_broker(broker, plan))
     assert [fill.symbol for fill in seen] == ["B"]
     open_now = [order for order in orders if not order.status.is_final]

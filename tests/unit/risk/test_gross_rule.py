@@ -57,3 +57,22 @@ def test_what_opens_is_cut_to_the_room_beside_what_stays(held, orders, kept) -> 
     assert {r.symbol for r in results} == cut
     assert {r.code for r in results} <= {"GROSS_LIMIT"}
     assert all((r.verdict is Verdict.DENY) == (r.symbol not in kept) for r in results)
+
+
+@pytest.mark.parametrize(
+    ("held", "orders", "kept", "codes"),
+    [
+        # 94 B stay: 6 shares fit, 600 USD.
+        ({"B": 94}, {"A": 30}, {"A": 6}, {"GROSS_LIMIT"}),
+        # 5 fit: 500 USD are under the smallest order.
+        ({"B": 95}, {"A": 30}, {}, {"MIN_ORDER"}),
+        # Through zero: 2 close, 4 would open, 600 USD; with 3 it is 500, so it only closes.
+        ({"A": 2, "B": 96}, {"A": -32}, {"A": -6}, {"GROSS_LIMIT"}),
+        ({"A": 2, "B": 97}, {"A": -32}, {"A": -2}, {"GROSS_LIMIT"}),
+    ],
+)
+def test_what_is_left_under_the_smallest_order_is_denied_unless_it_closes(held, orders, kept, codes) -> None:
+    proposed = [market_order(s, q) for s, q in orders.items()]
+    after, results = GrossAfterOrders(1.0, D(600)).apply(context(**held), proposed)
+    assert {o.symbol: o.side.sign * o.quantity for o in after} == kept
+    assert {r.code for r in results} == codes

@@ -236,7 +236,7 @@ def test_order_without_volume_is_denied(volumes: dict[str, Decimal]) -> None:
 
 def test_buys_share_cash_and_proceeds_after_costs() -> None:
     orders = [market_order("C", -10), market_order("A", 100), market_order("B", 50)]
-    kept, results = BuyingPower(*costs_of(SPEC.broker)).apply(context(cash_usd=D(5000)), orders)
+    kept, results = BuyingPower(*costs_of(SPEC.broker)).apply(context({"C": (10, 100)}, cash_usd=D(5000)), orders)
     assert [(o.symbol, o.quantity) for o in kept] == [("C", 10), ("A", 39), ("B", 19)]
     assert said(results) == [("A", Verdict.SHRINK, "INSUFFICIENT_CASH"), ("B", Verdict.SHRINK, "INSUFFICIENT_CASH")]
 
@@ -251,9 +251,9 @@ def test_buys_pay_per_share_costs_and_fixed_slippage() -> None:
     rule = BuyingPower(*costs_of(spec.broker))
     orders = [market_order("C", -10), market_order("A", 30), market_order("B", 20)]
     # The sale brings 10 * (98.50 - 0.50) = 980; a bought share costs 101.50 + 0.50 = 102, 50 of them 5,100.
-    enough = context(spec=spec, cash_usd=D(4120))
+    enough = context({"C": (10, 100)}, spec=spec, cash_usd=D(4120))
     assert rule.apply(enough, orders) == (orders, [])
-    kept, results = rule.apply(context(spec=spec, cash_usd=D(4119)), orders)
+    kept, results = rule.apply(replace(enough, cash_usd=D(4119)), orders)
     # 5,099 / 5,100 of 30 and of 20, rounded down.
     assert [(o.symbol, o.quantity) for o in kept] == [("C", 10), ("A", 29), ("B", 19)]
     assert results[0].detail.startswith("buys need 5100.00 USD with costs, 5099.00 are there")
@@ -275,9 +275,30 @@ def test_a_sale_that_costs_more_than_it_brings_counts_against_the_buys() -> None
     spec = broker(commission_min_usd=150)
     orders = [market_order("C", -1), market_order("A", 1)]
     # The sale costs 150 and brings 100; the buy needs 100 + 150.
-    assert BuyingPower(*costs_of(spec.broker)).apply(context(spec=spec, cash_usd=D(300)), orders)[0] == orders
-    kept, _ = BuyingPower(*costs_of(spec.broker)).apply(context(spec=spec, cash_usd=D(299)), orders)
+    enough = context({"C": (1, 100)}, spec=spec, cash_usd=D(300))
+    assert BuyingPower(*costs_of(spec.broker)).apply(enough, orders)[0] == orders
+    kept, _ = BuyingPower(*costs_of(spec.broker)).apply(replace(enough, cash_usd=D(299)), orders)
     assert [order.symbol for order in kept] == ["C"]
+
+
+@pytest.mark.parametrize(("held", "bought"), [(0, 10), (4, 14), (10, 20), (20, 20)])
+def test_nothing_is_bought_with_what_a_short_sale_brings(held: int, bought: int) -> None:
+    orders = [market_order("C", -10), market_order("A", 20)]
+    positions = {"C": (held, 100)} if held else None
+    spec = broker()
+    kept, _ = BuyingPower(*costs_of(spec.broker)).apply(context(positions, spec=spec, cash_usd=D(1000)), orders)
+    assert [(o.symbol, o.quantity) for o in kept] == [("C", 10), ("A", bought)]
+
+
+def test_a_buy_that_cash_leaves_too_small_is_denied() -> None:
+    spec = broker()
+    rule = BuyingPower(*costs_of(spec.broker), D(200))
+    orders = [market_order("A", 30), market_order("B", 10)]
+    # 800 of 4,000: 6 and 2 shares are left, 600 and 200 USD; of 799 it is 1 share of B.
+    assert [o.quantity for o in rule.apply(context(spec=spec, cash_usd=D(800)), orders)[0]] == [6, 2]
+    kept, results = rule.apply(context(spec=spec, cash_usd=D(799)), orders)
+    assert [o.symbol for o in kept] == ["A"]
+    assert said(results)[1] == ("B", Verdict.DENY, "MIN_ORDER")
 
 
 def test_rules_cut_to_the_step_of_the_broker() -> None:

@@ -62,7 +62,7 @@ def spec() -> PortfolioSpec:
 
 @pytest.fixture(scope="session")
 def signature() -> ModelSignature:
-    return ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1")
+    return ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1", "paper")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from alphamill.domain.orders import OrderStatus, Side
 from alphamill.domain.portfolios import Universe
 from alphamill.errors import DataUnfit, InvalidConfig
 from alphamill.features.history import BarHistory
+from alphamill.testing.broker import cash_at, positions_at
 from alphamill.testing.notifier import InMemoryNotifier
 from alphamill.testing.script import Bar, Script, play
 from alphamill.trading.delistings import Delistings
@@ -148,13 +149,13 @@ def test_a_process_killed_between_broker_and_ledger_pays_out_once(monkeypatch: p
         patch.setattr(ledger, "settle", lambda settlement, token: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             controller._settle(ledger.record(spec.name), market(controller, history, 4))
-    assert broker.positions(spec.name) == []
+    assert positions_at(broker, spec.name) == []
     assert ledger.record(spec.name).positions["A"].quantity == 400
     again, history = started(5)
     broker.on_bars(frames[4])
     record = again._settle(ledger.record(spec.name), market(again, history, 4))
     assert (record.cash_usd, record.positions) == (D(112_000), {})
-    assert broker.cash_usd(spec.name) == D(112_000)
+    assert cash_at(broker, spec.name) == D(112_000)
     assert notifier.sent == [
         ("script: A is delisted", "The position of 400 shares was settled in cash, as universe.delistings says.")
     ]

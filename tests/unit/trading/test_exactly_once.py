@@ -26,11 +26,12 @@ from alphamill.errors import Unavailable
 from alphamill.execution import collect
 from alphamill.features import MODEL_FEATURES, compute
 from alphamill.proofs.synthetic_market import synthetic_market
+from alphamill.testing.broker import fills_at
 from alphamill.testing.faults import CRASHES, LISTS, Fault, FaultPlan, at_step, seeded
 from alphamill.trading.portfolio_trader import PortfolioTrader
 
 SYMBOLS = ("SYN000", "SYN001", "SYN002")
-SIGNATURE = ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1")
+SIGNATURE = ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1", "paper")
 HISTORY, SESSIONS = 80, 5
 SPLIT, DIVIDEND = 2, 3
 PRICES = ("open", "high", "low", "close")
@@ -267,7 +268,7 @@ def _with_ledger(make: Callable[[Any, Any], Any]) -> Callable[..., PortfolioTrad
 
 def _books_every_fill_again(record: Any, broker: Any, *args: Any, **kwargs: Any) -> Any:
     orders, _ = collect(record, broker, *args, **kwargs)
-    return orders, broker.fills(record.name)
+    return orders, fills_at(broker, record.name)
 
 
 CONTROLS: dict[str, dict[str, Any]] = {

@@ -154,7 +154,7 @@ class Desk:
 @pytest.fixture
 def desk() -> Desk:
     """400 A bought at 100 at the open of day 1; a stop-loss at 20 %."""
-    made = Desk(FakeBroker(), stop_loss_pct=20)
+    made = Desk(FakeBroker(cash_usd=D(100_000)), stop_loss_pct=20)
     order = made.controller.update_target({"A": 0.4}, made.market(0, 100, 100)).orders[0]
     made.broker.fill(order.id, D(100), close_of(1))
     assert made.close(1, 100).orders == ()
@@ -163,7 +163,7 @@ def desk() -> Desk:
 
 def test_a_late_split_moves_the_best_close_and_trips_nothing() -> None:
     """Best close 130, then 2:1 with a bar that comes late: 65, and 64 is 1.5 % below it, not 51 %."""
-    desk = Desk(FakeBroker(), stop_loss_pct=90, trailing_stop_pct=10)
+    desk = Desk(FakeBroker(cash_usd=D(100_000)), stop_loss_pct=90, trailing_stop_pct=10)
     order = desk.controller.update_target({"A": 0.4}, desk.market(0, 100, 100)).orders[0]
     desk.broker.fill(order.id, D(100), close_of(1))
     desk.close(1, 130)

@@ -24,6 +24,7 @@ from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar,
 from alphamill.execution import reconcile
 from alphamill.monitoring import Metrics
 from alphamill.settings import Settings
+from alphamill.testing.broker import cash_at, fills_at
 from alphamill.testing.clock import ManualClock
 from alphamill.testing.event_bus import InMemoryEventBus
 from alphamill.testing.model_registry import InMemoryModelRegistry
@@ -306,7 +307,7 @@ def test_a_halt_while_a_slow_broker_takes_orders_stops_the_rest(system, monkeypa
         system.live.set_state("demo", TradingState.HALTED, "news")
         return submit(order)
 
-    monkeypatch.setattr("alphamill.trading.portfolio_trader.LOOK_AGAIN_SECS", 0.0)
+    monkeypatch.setattr("alphamill.trading.watch.LOOK_AGAIN_SECS", 0.0)
     monkeypatch.setattr(system.broker, "submit", halted_meanwhile)
     system.run(system.ahead[0])
     first, *rest = system.last_decision().orders
@@ -433,7 +434,7 @@ def test_a_late_split_or_dividend_is_applied_though_the_process_died_after_stori
     after = system.ledger.record(system.spec.name)
     held = before.positions["SYN000"].quantity
     assert after.positions["SYN000"].quantity == held / Decimal(str(ratio))
-    assert after.cash_usd == system.broker.cash_usd("demo")
+    assert after.cash_usd == cash_at(system.broker)
     assert (after.cash_usd > before.cash_usd) == (ratio == 1.0)
     assert (before.awaited, after.awaited) == (("SYN000",), ())
     assert reconcile(after, system.broker) == []
@@ -503,7 +504,7 @@ def test_a_broker_with_other_books_stops_the_portfolio_at_the_start(system, make
     live.close_sessions()
     with pytest.raises(NotReconciled):
         live.process()
-    assert emptied.fills("demo") == []
+    assert fills_at(emptied) == []
     assert all(emptied.order(o.id) is None for o in system.ledger.orders("demo"))
 
 

@@ -1,6 +1,7 @@
 """Orders that fill over several sessions: carried over while the schedule rests, ended when it decides anew."""
 
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from alphamill.evaluation.backtest import run_backtest
 from alphamill.evaluation.parity import Traded, parity
 from alphamill.execution import reconcile
 from alphamill.features import MODEL_FEATURES, compute
+from alphamill.testing.broker import cash_at, fills_at
 from alphamill.testing.script import Bar, Played, Script, play
 
 #: About 200 shares a session; the first orders want 300 to 900.
@@ -42,8 +44,8 @@ def require_books_agree(system) -> None:
     """Ledger and broker hold the same orders, fills, cash and positions; positions are sums of fills."""
     record = system.ledger.record(system.spec.name)
     assert reconcile(record, system.broker) == []
-    assert record.cash_usd == system.broker.cash_usd("demo")
-    assert system.ledger.fills("demo") == system.broker.fills("demo")
+    assert record.cash_usd == cash_at(system.broker)
+    assert system.ledger.fills("demo") == fills_at(system.broker)
     for order in system.ledger.orders("demo"):
         answer = system.broker.order(order.id)
         assert (order.status, order.quantity, order.filled_quantity) == (
@@ -274,13 +276,13 @@ class TellsLate(PaperBroker):
     untold = 0
 
     def on_bars(self, bars: pl.DataFrame) -> None:
-        before = len(super().fills("demo"))
+        before = len(super().events("demo").fills)
         super().on_bars(bars)
-        self.untold = (len(super().fills("demo")) - before) * self.late
+        self.untold = (len(super().events("demo").fills) - before) * self.late
 
-    def fills(self, portfolio: str, *, after: str | None = None):
-        told = super().fills(portfolio, after=after)
-        return told[: len(told) - self.untold]
+    def events(self, portfolio: str, cursor: str | None = None):
+        told = super().events(portfolio, cursor)
+        return replace(told, fills=told.fills[: len(told.fills) - self.untold])
 
 
 @pytest.mark.parametrize("told_late", [FIRST + 1, FIRST + 2], ids=["first part", "second part"])

@@ -44,8 +44,8 @@ PORTS: dict[str, tuple[str, str, Exception]] = {
     "bars, following": ("store", "changes", StoreUnavailable("no bucket.")),
     "bars, merging": ("store", "append", StoreUnavailable("no bucket.")),
     "broker, all": ("broker", "order", BrokerUnavailable("down.")),
-    "broker, positions": ("broker", "positions", BrokerUnavailable("down.")),
-    "broker, fills": ("broker", "fills", BrokerUnavailable("down.")),
+    "broker, account": ("broker", "account", BrokerUnavailable("down.")),
+    "broker, events": ("broker", "events", BrokerUnavailable("down.")),
     "broker, cancelling": ("broker", "cancel", BrokerUnavailable("down.")),
 }
 #: Code between the ports that can fail: where it is looked up.
@@ -198,7 +198,7 @@ def test_a_halt_set_while_everything_is_down_is_obeyed_when_it_comes_back(
     system.run(system.ahead[0])
     assert system.ledger.record(system.spec.name).open_orders
     with monkeypatch.context() as broken:
-        for method in ("order", "cancel", "submit", "positions", "fills"):
+        for method in ("order", "cancel", "submit", "account", "events"):
             broken.setattr(system.broker, method, _raises(BrokerUnavailable("down.")))
         system.features.available = False
         system.forecaster.fail()

@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import orjson
 
+from alphamill.domain.approval import approval_of
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecast, ModelSignature
 from alphamill.domain.signature import FloatMatrix, feature_matrix, to_forecasts
@@ -107,6 +108,7 @@ class V2Forecaster:
                 horizon_bars=int(fields["horizon_bars"]),
                 data_version=str(fields["data_version"]),
                 run_id=str(fields["run_id"]),
+                approved_for=approval_of(fields.get("approved_for")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise self._malformed(f"no signature ({error!r})", answer) from error

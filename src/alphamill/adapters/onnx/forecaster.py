@@ -43,6 +43,7 @@ class OnnxForecaster:
             horizon_bars=self._card.horizon_bars,
             data_version=self._card.data_version,
             run_id=self._card.run_id,
+            approved_for=self._card.approved_for,
         )
 
     @property

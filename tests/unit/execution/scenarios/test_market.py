@@ -59,7 +59,7 @@ def spec_of(bars: pl.DataFrame, broker: dict[str, object], buffer_pct: float) ->
 
 
 def backtest(spec: PortfolioSpec, bars: pl.DataFrame, panel: pl.DataFrame) -> BacktestResult:
-    signature = ModelSignature("random", "1", ("one",), spec.model.horizon_bars, "bars@0", "")
+    signature = ModelSignature("random", "1", ("one",), spec.model.horizon_bars, "bars@0", "", "paper")
     rows = bars.select("symbol", "ts", pl.lit(1.0).alias("one"))
     start = bars["session"].unique().sort()[WARM_UP]
     return run_backtest(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from alphamill.adapters.brokers.paper.events import (
     AccountOpened,
@@ -11,8 +12,12 @@ from alphamill.adapters.brokers.paper.events import (
     SessionMatched,
 )
 from alphamill.domain.orders import Fill, Order
+from alphamill.domain.venues import Events
 from alphamill.errors import NotFound
 from alphamill.execution import Account
+
+#: What a cursor begins with; the number of log entries before it follows.
+_CURSOR: Final = "evt_"
 
 
 class PaperBooks:
@@ -22,17 +27,17 @@ class PaperBooks:
         self.accounts: dict[str, Account] = {}
         self.orders: dict[str, Order] = {}
         self.open: dict[str, Order] = {}
-        self.fills: dict[str, list[Fill]] = {}
+        self.log: dict[str, list[Fill | Order]] = {}
         self.closes: dict[str, float] = {}
         self.session: dt.datetime | None = None
         self._matched: list[Collection[str]] = []
-        self._fill_index: dict[str, int] = {}
+        self._told: dict[str, int] = {}
 
     def apply(self, event: PaperEvent) -> None:
         """Take one event in. Events carry outcomes, so this cannot refuse."""
         if isinstance(event, AccountOpened):
             self.accounts[event.portfolio] = Account(event.cash_usd)
-            self.fills[event.portfolio] = []
+            self.log[event.portfolio] = []
         elif isinstance(event, OrderRecorded):
             self._put(event.order)
         else:
@@ -57,13 +62,22 @@ class PaperBooks:
             symbols.update(account.positions)
         return symbols
 
-    def fills_after(self, portfolio: str, after: str | None) -> list[Fill]:
+    def events_after(self, portfolio: str, cursor: str | None) -> Events:
+        """What the log of a portfolio says after `cursor`: a number of its entries, or the id of a fill."""
         self.account(portfolio)
-        if after is None:
-            return list(self.fills[portfolio])
-        if after not in self._fill_index:
-            raise NotFound(f"the broker has no fill {after}.", field="after", remedy="Reconcile ledger and broker.")
-        return self.fills[portfolio][self._fill_index[after] + 1 :]
+        log = self.log[portfolio]
+        new = log[0 if cursor is None else self._place(cursor, len(log)) :]
+        changed = {entry.id: entry for entry in new if isinstance(entry, Order)}
+        fills = tuple(entry for entry in new if isinstance(entry, Fill))
+        return Events(fills, tuple(changed.values()), (), f"{_CURSOR}{len(log)}" if log else None)
+
+    def _place(self, cursor: str, size: int) -> int:
+        # Ledgers of earlier versions hold the id of a fill.
+        number = cursor.removeprefix(_CURSOR)
+        place = int(number) if cursor != number and number.isdecimal() else self._told.get(cursor, size + 1)
+        if place > size:
+            raise NotFound(f"the broker has no event {cursor}.", field="cursor", remedy="Reconcile ledger and broker.")
+        return place
 
     def account(self, portfolio: str) -> Account:
         if portfolio not in self.accounts:
@@ -74,6 +88,8 @@ class PaperBooks:
 
     def _put(self, order: Order) -> None:
         self.orders[order.id] = order
+        if order.portfolio in self.log:  # else it was rejected: no such portfolio
+            self.log[order.portfolio].append(order)
         if order.status.is_final:
             self.open.pop(order.id, None)
         else:
@@ -93,8 +109,8 @@ class PaperBooks:
         for fill in event.fills:
             portfolio = self.orders[fill.order_id].portfolio
             self.accounts[portfolio] = self.accounts[portfolio].apply(fill)
-            self._fill_index[fill.id] = len(self.fills[portfolio])
-            self.fills[portfolio].append(fill)
+            self.log[portfolio].append(fill)
+            self._told[fill.id] = len(self.log[portfolio])
         for order in event.orders:
             self._put(order)
         self.closes.update(event.closes)

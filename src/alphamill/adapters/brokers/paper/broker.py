@@ -18,9 +18,10 @@ from alphamill.adapters.brokers.paper.events import (
     SessionMatched,
 )
 from alphamill.adapters.brokers.paper.matching import Matching, SessionOpen, midnight_utc
-from alphamill.domain.orders import Fill, Order, OrderStatus, Position, order_id
+from alphamill.domain.orders import Order, OrderStatus, Position, order_id
 from alphamill.domain.portfolios import BrokerRef
 from alphamill.domain.session_bars import SessionBars
+from alphamill.domain.venues import Capabilities, Events, VenueAccount
 from alphamill.errors import Conflict, NotFound, Unavailable
 from alphamill.execution import CommissionModel, SlippageModel, costs_of
 
@@ -28,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PaperBroker:
-    """Implements `Broker` and `BarListener`.
+    """Implements `TradingVenue` and `BarListener`.
 
     An order decided at the close of bar t fills at the open of the first later session in which its
     symbol has a bar; never in a session that opened before the decision. Splits and dividends are
@@ -119,18 +120,22 @@ class PaperBroker:
                 self._commit([OrderRecorded(order)])
             return order
 
-    def fills(self, portfolio: str, *, after: str | None = None) -> list[Fill]:
+    def events(self, portfolio: str, cursor: str | None = None) -> Events:
+        """Fills in the order they happened, and orders whose state changed; this broker takes no fill back."""
         with self._certain():
-            return self._books.fills_after(portfolio, after)
+            return self._books.events_after(portfolio, cursor)
 
-    def positions(self, portfolio: str) -> list[Position]:
+    def account(self, portfolio: str) -> VenueAccount:
+        """Cash and positions; on margin no limit is put on what a buy may cost."""
         with self._certain():
-            return sorted(self._books.account(portfolio).positions.values(), key=lambda position: position.symbol)
+            account = self._books.account(portfolio)
+        power = None if self._matching.margin else max(account.cash_usd, Decimal(0))
+        return VenueAccount(account.cash_usd, power, account.positions)
 
-    def cash_usd(self, portfolio: str) -> Decimal:
-        """Cash of one portfolio; beside the port, since not every broker keeps one per portfolio."""
-        with self._certain():
-            return self._books.account(portfolio).cash_usd
+    def capabilities(self) -> Capabilities:
+        """Market orders at the next open, answered at once."""
+        step = self._matching.share_step
+        return Capabilities("paper", fractional=step < 1, share_step=step)
 
     def on_bars(self, bars: SessionBars | pl.DataFrame) -> None:
         """Let one session go by. Bars already seen, or older than the newest session, change nothing that was filled.
