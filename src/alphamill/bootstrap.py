@@ -4,8 +4,7 @@ Adapters are imported inside the functions: asking for the ledger must not load 
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +16,10 @@ from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
 from alphamill.errors import InvalidConfig
 from alphamill.ports import (
     BarStore,
-    Clock,
     EventBus,
     FeatureStore,
     Forecaster,
-    Ledger,
+    Lease,
     MarketFeed,
     ModelRegistry,
     ModelServer,
@@ -32,12 +30,11 @@ if TYPE_CHECKING:
     from alphamill.adapters.brokers.paper.broker import PaperBroker
     from alphamill.adapters.kserve.v2 import V2Forecaster
     from alphamill.adapters.notify.apprise import AppriseNotifier
+    from alphamill.adapters.sql import SqlStatusBoard
+    from alphamill.adapters.sql.journal import SqlBarJournal
     from alphamill.adapters.sql.ledger import SqlLedger
-    from alphamill.door import Door, Roster
+    from alphamill.door import Roster
     from alphamill.evaluation.backtest import BacktestParts
-    from alphamill.monitoring import Metrics
-    from alphamill.trading.portfolio_trader import PortfolioTrader
-    from alphamill.trading.trader import Trader
 
 #: Merged bars are in the bars table; the journal keeps those of a month, to see what came in and when.
 JOURNAL_SESSIONS = 21
@@ -111,10 +108,34 @@ def ledger(settings: Settings) -> "SqlLedger":
     return SqlLedger(settings.ledger_url)
 
 
-def event_bus(settings: Settings) -> EventBus:
+def journal(settings: Settings) -> "SqlBarJournal":
+    """The journal of accepted bars, pruned to what is still of use."""
+    from alphamill.adapters.sql.journal import SqlBarJournal
+
+    opened = SqlBarJournal(settings.ledger_url)
+    opened.prune(JOURNAL_SESSIONS)
+    return opened
+
+
+def lease(settings: Settings) -> Lease:
+    """Who may trade: a row beside the ledger, whose writes it fences."""
+    from alphamill.adapters.clock.system import SYSTEM_CLOCK
+    from alphamill.adapters.sql import SqlLease
+
+    return SqlLease(settings.ledger_url, ttl_secs=settings.lease_ttl_secs, clock=SYSTEM_CLOCK)
+
+
+def status_board(settings: Settings) -> "SqlStatusBoard":
+    from alphamill.adapters.sql import SqlStatusBoard
+
+    return SqlStatusBoard(settings.ledger_url)
+
+
+def event_bus(settings: Settings, reader: str) -> EventBus:
+    """The bus as `reader` reads it; processes of one name would share the messages between them."""
     from alphamill.adapters.redis.events import RedisEventBus
 
-    return RedisEventBus(settings.redis_url.get_secret_value())
+    return RedisEventBus(settings.redis_url.get_secret_value(), reader=reader)
 
 
 def notifier(settings: Settings, on_failure: Callable[[], object] = lambda: None) -> "AppriseNotifier":
@@ -140,98 +161,6 @@ def portfolios(settings: Settings) -> list[PortfolioSpec]:
     return specs
 
 
-@dataclass(frozen=True, slots=True)
-class ControllerParts:
-    """What one controller process is made of."""
-
-    door: "Door"
-    trader: "Trader"
-    bus: EventBus
-    ledger: Ledger
-    features: FeatureStore
-    forecaster: Forecaster
-    registry: ModelRegistry
-    model_server: ModelServer
-    metrics: "Metrics"
-    closers: tuple[Callable[[], None], ...] = ()
-
-    def close(self) -> None:
-        """Let messages under way go out, then release connections."""
-        for close in self.closers:
-            close()
-
-
-def controller_parts(settings: Settings) -> ControllerParts:
-    """Wire the live path: real stores, the deployed forecaster, the broker of the portfolio file."""
-    from prometheus_client import CollectorRegistry
-
-    from alphamill.adapters.clock.bars import BarClock
-    from alphamill.adapters.clock.system import SystemClock
-    from alphamill.adapters.sql.journal import SqlBarJournal
-    from alphamill.door import Door, door_checks
-    from alphamill.features.history import BarHistory
-    from alphamill.monitoring import Metrics
-    from alphamill.trading.desk import Desk
-    from alphamill.trading.lateness import lateness
-    from alphamill.trading.newest import NewestFeatures
-    from alphamill.trading.portfolio_trader import PortfolioTrader
-    from alphamill.trading.trader import Trader
-
-    specs = portfolios(settings)
-    bar_clock = BarClock()
-    clock: Clock = bar_clock if settings.clock == "bars" else SystemClock()
-    metrics = Metrics(CollectorRegistry())
-    books, asks = ledger(settings), forecaster(settings)
-    tells, journal = notifier(settings, metrics.notification_failures.inc), SqlBarJournal(settings.ledger_url)
-    journal.prune(JOURNAL_SESSIONS)
-    store = bar_store(settings)
-    desks = []
-    for calendar in dict.fromkeys(spec.universe.calendar for spec in specs):
-        own = [spec for spec in specs if spec.universe.calendar == calendar]
-        brokers = [paper_broker(settings, spec) for spec in own]
-        history, features = BarHistory(), NewestFeatures(feature_store(settings))
-        traders = [
-            PortfolioTrader(
-                spec,
-                features=features,
-                forecaster=asks,
-                broker=broker,
-                ledger=books,
-                history=history,
-                notifier=tells,
-                on_orders=metrics.on_orders,
-            )
-            for spec, broker in zip(own, brokers, strict=True)
-        ]
-        desks.append(
-            Desk(
-                calendar=calendar,
-                history=history,
-                features=features,
-                listeners=[bar_clock, *brokers],
-                traders=traders,
-                lateness=lateness(clock),
-            )
-        )
-    trader = Trader(
-        store=store, desks=desks, ledger=books, clock=clock, tell=lambda alert: tells.notify(alert.title, alert.body)
-    )
-    door = Door(check=door_checks(SystemClock()), journal=journal, store=store, clock=clock)
-    registry = model_registry(settings)
-    return ControllerParts(
-        door=door,
-        trader=trader,
-        bus=event_bus(settings),
-        ledger=books,
-        features=feature_store(settings),
-        forecaster=asks,
-        registry=registry,
-        model_server=model_server(settings),
-        metrics=metrics,
-        closers=(tells.close, journal.close, books.close, asks.close),
-    )
-
-
 def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
     """The broker of one portfolio; its books outlive the process, like a real broker's."""
     from alphamill.adapters.brokers.paper.broker import PaperBroker
@@ -248,16 +177,18 @@ def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
     )
 
 
-def rosters(traders: Sequence["PortfolioTrader"]) -> list["Roster"]:
+def rosters(portfolios: Iterable[tuple[PortfolioSpec, Collection[str]]]) -> list["Roster"]:
     """Whose bars a door awaits: by calendar the universes of portfolios, and what they still hold of earlier ones."""
     from alphamill.door import Roster
 
+    by_calendar: dict[str, list[tuple[PortfolioSpec, Collection[str]]]] = {}
+    for spec, held in portfolios:
+        by_calendar.setdefault(spec.universe.calendar, []).append((spec, held))
     found = []
-    for calendar in dict.fromkeys(trader.spec.universe.calendar for trader in traders):
-        own = [trader for trader in traders if trader.spec.universe.calendar == calendar]
-        gone = {s: last_close(calendar, d.last_session) for t in own for s, d in t.spec.universe.delistings.items()}
-        symbols = frozenset(symbol for trader in own for symbol in trader.symbols)
-        grace = dt.timedelta(seconds=max(trader.spec.schedule.grace_secs for trader in own))
+    for calendar, own in by_calendar.items():
+        gone = {s: last_close(calendar, d.last_session) for spec, _ in own for s, d in spec.universe.delistings.items()}
+        symbols = frozenset(symbol for spec, held in own for symbol in (*spec.universe.symbols, *held))
+        grace = dt.timedelta(seconds=max(spec.schedule.grace_secs for spec, _ in own))
         found.append(Roster(calendar, symbols, grace, gone))
     return found
 

@@ -42,7 +42,7 @@ def configure(settings: Settings, process: str) -> None:
     settings
         `log_level` is used.
     process
-        What this process is, in every JSON line: controller, forecaster, step, cli.
+        What this process is, in every JSON line: gateway, trader, forecaster, step, cli.
     """
 
     def name_process(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

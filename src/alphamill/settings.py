@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     )
     portfolios: tuple[Path, ...] = Field(
         default_factory=lambda: (packaged("alphamill", "resources/portfolio.yaml"),),
-        description="Portfolio files the controller trades; the packaged one is examples/portfolio.yaml. JSON list.",
+        description="Portfolio files the trader trades; the packaged one is examples/portfolio.yaml. JSON list.",
     )
     extensions: tuple[str, ...] = Field(
         default=(),
@@ -81,10 +81,18 @@ class Settings(BaseSettings):
     model_name: str = Field(
         default="forecaster", pattern=r"^[a-z][a-z0-9-]{0,40}$", description="Registered model and inference service."
     )
-    controller_host: str = Field(default="127.0.0.1", description="Address the controller listens on.")
-    controller_port: int = Field(default=8800, ge=1, le=65535, description="Port the controller listens on.")
+    gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
+    gateway_port: int = Field(default=8800, ge=1, le=65535, description="Port the gateway listens on.")
+    trader_host: str = Field(default="127.0.0.1", description="Address of the trader's health and metrics.")
+    trader_port: int = Field(default=8801, ge=1, le=65535, description="Port of the trader's health and metrics.")
+    lease_ttl_secs: float = Field(
+        default=10.0, ge=1, le=600, description="So long after a trader went silent another one may take over."
+    )
+    target_timeout_secs: float = Field(
+        default=10.0, gt=0, le=120, description="How long an update of targets waits for the trader's decision."
+    )
     forecast_timeout_secs: float = Field(
-        default=5.0, gt=0, le=120, description="How long the controller waits for the forecaster."
+        default=5.0, gt=0, le=120, description="How long trader and gateway wait for the forecaster."
     )
     clock: Literal["system", "bars"] = Field(
         default="system",

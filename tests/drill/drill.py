@@ -190,7 +190,7 @@ class Drill:
             store=store,
             clock=clock,
         )
-        self.live = Live(door, Trader(store=store, desks=[desk], ledger=ledger, clock=clock), ledger)
+        self.live = Live(door, Trader(store=store, desks=[desk], ledger=ledger, clock=clock), ledger, clock)
 
     def _open_broker(self) -> Any:
         return self.witness.at_broker(self._storage.broker(self.plan))

@@ -10,7 +10,7 @@ from alphamill.domain.decisions import Decision, TradingState
 from alphamill.domain.events import BarsAppended
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.door import Door
-from alphamill.ports import Ledger
+from alphamill.ports import Clock, Ledger
 from alphamill.trading.desk import Desk
 from alphamill.trading.portfolio_trader import PortfolioTrader
 from alphamill.trading.trader import Trader
@@ -19,12 +19,12 @@ from alphamill.trading.trader import Trader
 class Live:
     """One door and one trader on the same journal, table and ledger."""
 
-    def __init__(self, door: Door, trader: Trader, ledger: Ledger) -> None:
-        self.door, self.trader, self._ledger = door, trader, ledger
+    def __init__(self, door: Door, trader: Trader, ledger: Ledger, clock: Clock) -> None:
+        self.door, self.trader, self._ledger, self.clock = door, trader, ledger, clock
 
     def start(self) -> None:
         self.trader.start()
-        self.door.expect(rosters(self.trader.portfolios()))
+        self.door.expect(rosters((trader.spec, trader.symbols) for trader in self.trader.portfolios()))
 
     def accept(self, raw: pl.DataFrame) -> pl.DataFrame:
         return self.door.accept(raw)

@@ -20,9 +20,6 @@ READS_THE_ENVIRONMENT: Final = {
 #: Where the time of day may be asked for, and why.
 READS_THE_CLOCK: Final = {
     "src/alphamill/adapters/clock/system.py": "it is the clock",
-    "serving/controller/engine.py": "the controller is being parted into processes, which will be handed one",
-    "serving/controller/portfolio.py": "as the engine",
-    "serving/controller/predict.py": "as the engine",
 }
 #: Loggers of others that are told to be quiet, or to say what their own server says.
 NAMES_A_LOGGER: Final = {

@@ -87,9 +87,9 @@ def bodies() -> list[tuple[str, dict[str, Any]]]:
     return pairs
 
 
-def test_the_api_examples_are_what_the_controller_takes_and_gives() -> None:
+def test_the_api_examples_are_what_the_gateway_takes_and_gives() -> None:
     from alphamill.features import MODEL_FEATURES
-    from serving.controller.models import BarIn, Done, ModelOut, PredictIn, Prediction, WeightsIn
+    from serving.gateway.schemas import BarIn, Done, ModelOut, PredictIn, Prediction, TargetDone, WeightsIn
 
     schemas: dict[str, type[BaseModel]] = {
         "send /api/data": BarIn,
@@ -97,7 +97,7 @@ def test_the_api_examples_are_what_the_controller_takes_and_gives() -> None:
         "send /api/predict": PredictIn,
         "answer /api/predict": Prediction,
         "send /api/portfolio/update": WeightsIn,
-        "answer /api/portfolio/update": Done,
+        "answer /api/portfolio/update": TargetDone,
         "answer /api/model/forecaster-1": ModelOut,
     }
     shown = dict(bodies())

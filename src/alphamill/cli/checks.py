@@ -183,10 +183,10 @@ def redis_reachable(settings: "Settings") -> Finding:
     )
 
 
-def controller_port(settings: "Settings") -> Finding:
-    host, port = settings.controller_host, settings.controller_port
+def gateway_port(settings: "Settings") -> Finding:
+    host, port = settings.gateway_host, settings.gateway_port
     if not listening(host, port):
-        return Finding("controller", Health.OK, f"nothing listens on {host}:{port}; the port is free")
+        return Finding("gateway", Health.OK, f"nothing listens on {host}:{port}; the port is free")
     import httpx
 
     try:
@@ -194,10 +194,8 @@ def controller_port(settings: "Settings") -> Finding:
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         title = ""
     if "alphamill" in title.lower():
-        return Finding("controller", Health.OK, f"answers on http://{host}:{port}")
-    return Finding(
-        "controller", Health.ERROR, f"another program listens on {host}:{port}", "Set ALPHAMILL_CONTROLLER_PORT."
-    )
+        return Finding("gateway", Health.OK, f"answers on http://{host}:{port}")
+    return Finding("gateway", Health.ERROR, f"another program listens on {host}:{port}", "Set ALPHAMILL_GATEWAY_PORT.")
 
 
 #: In the order shown. Those of running parts come last.
@@ -211,5 +209,5 @@ CHECKS: Final[tuple[Callable[["Settings"], Finding], ...]] = (
     variable_names,
     portfolio_files,
     redis_reachable,
-    controller_port,
+    gateway_port,
 )

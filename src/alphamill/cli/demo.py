@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Run every stage: ingest, validate, features, materialize, train, evaluate, register, deploy, trade.
 
-    The model learns from all sessions but the newest, and the controller trades those, bar by bar, through its HTTP
+    The model learns from all sessions but the newest, and the trader trades those, bar by bar, through the HTTP
     door. Ends with a summary and the path of a report.
     """
     from alphamill.cli.mainjob import run_demo

@@ -14,7 +14,7 @@ from alphamill.bootstrap import ledger, market_feed, model_registry, model_serve
 from alphamill.cli.jobs import refresh_features, train_and_deploy
 from alphamill.cli.portfolio import record_table
 from alphamill.cli.progress import StageProgress
-from alphamill.cli.replaying import replay_bars, split_sessions, start_controller
+from alphamill.cli.replaying import replay_bars, split_sessions, start_replay
 from alphamill.cli.trading import comparison
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Order
@@ -68,8 +68,8 @@ def _stages(runtime: Runtime, progress: Path, *, feed: str, sessions: int, trial
     trained = train_and_deploy(settings, progress, versions, horizon_bars=horizon, trials=trials, seed=seed)
     if not trained["url"]:
         _deploy_old_champion(settings)
-    report_progress("trade", 0, sessions, "starting the controller")
-    _, url = start_controller(runtime)
+    report_progress("trade", 0, sessions, "starting gateway and trader")
+    url = start_replay(runtime)
     books = ledger(settings)
     replay_bars(
         url,

@@ -1,4 +1,4 @@
-"""Plays stored sessions into a running controller through its HTTP door, as a live feed would."""
+"""Gateway and trader as children, and stored sessions played into them as a live feed would."""
 
 import datetime as dt
 import socket
@@ -11,10 +11,12 @@ from typing import Final
 import httpx
 import polars as pl
 
+from alphamill.bootstrap import portfolios
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import DataUnfit, Unavailable
 from alphamill.ports import LedgerView
-from alphamill.runtimes.embedded import Child, Runtime, children, free_port
+from alphamill.runtimes.embedded import Runtime, children, free_port
+from alphamill.settings import Settings
 
 SESSION_SECS: Final = 30.0
 READY_SECS: Final = 180.0
@@ -38,17 +40,33 @@ def split_sessions(raw: pl.DataFrame, sessions: int) -> tuple[dt.date, pl.DataFr
     return cut, raw.filter(pl.col("session") > cut).sort("session", "symbol")
 
 
-def start_controller(runtime: Runtime) -> tuple[Child, str]:
-    """The controller on the bars' own clock, as a child of the runtime; its URL once it can trade."""
-    settings = runtime.settings
-    port = settings.controller_port
-    if not _is_free(settings.controller_host, port):
-        port = free_port()
-    own = settings.model_copy(update={"clock": "bars", "controller_port": port})
-    child = runtime.start("controller", [sys.executable, "-m", "serving.controller"], settings=own)
-    url = f"http://{settings.controller_host}:{port}"
-    children.wait_ready(child, lambda: is_ready(url, runtime.home), timeout_secs=READY_SECS)
-    return child, url
+def start_trading(runtime: Runtime, settings: Settings) -> str:
+    """Gateway and trader as children of the runtime, which may die one without the other; the gateway's URL.
+
+    Waits until the gateway serves and every portfolio has been opened by the trader.
+    """
+    own = settings.model_copy(
+        update={
+            "gateway_port": _port(settings.gateway_host, settings.gateway_port),
+            "trader_port": _port(settings.trader_host, settings.trader_port),
+        }
+    )
+    trader = runtime.start("trader", [sys.executable, "-m", "serving.trader"], settings=own)
+    gateway = runtime.start("gateway", [sys.executable, "-m", "serving.gateway"], settings=own)
+    url = f"http://{own.gateway_host}:{own.gateway_port}"
+    names = [spec.name for spec in portfolios(own)]
+    children.wait_ready(gateway, lambda: is_ready(url, runtime.home), timeout_secs=READY_SECS)
+    children.wait_ready(trader, lambda: all(is_tradable(url, name) for name in names), timeout_secs=READY_SECS)
+    return url
+
+
+def start_replay(runtime: Runtime) -> str:
+    """As `start_trading`, on the bars' own clock."""
+    return start_trading(runtime, runtime.settings.model_copy(update={"clock": "bars"}))
+
+
+def _port(host: str, wanted: int) -> int:
+    return wanted if _is_free(host, wanted) else free_port()
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -62,7 +80,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def is_ready(url: str, home: Path) -> bool:
-    """Whether the controller of this home answers and can trade.
+    """Whether the gateway of this home answers and can serve.
 
     Another's may have taken the port since it was found free: bars sent there would be traded in its books.
     """
@@ -70,6 +88,15 @@ def is_ready(url: str, home: Path) -> bool:
         answer = httpx.get(f"{url}/readyz", timeout=10)
         return answer.status_code == 200 and answer.json().get("home") == str(home)
     except (httpx.HTTPError, ValueError):
+        return False
+
+
+def is_tradable(url: str, portfolio: str) -> bool:
+    """Whether the trader has opened a portfolio and says that it can trade."""
+    try:
+        answer = httpx.get(f"{url}/api/portfolios/{portfolio}", timeout=10)
+        return answer.status_code == 200 and bool(answer.json()["tradability"]["tradable"])
+    except (httpx.HTTPError, ValueError, KeyError):
         return False
 
 
@@ -81,9 +108,9 @@ def replay_bars(
     Raises
     ------
     DataUnfit
-        The controller refused a bar; with its own words.
+        The gateway refused a bar; with its own words.
     Unavailable
-        The controller does not answer, or did not decide a session in time.
+        The gateway does not answer, or the trader did not decide a session in time.
     """
     sessions = bars.filter(pl.col("symbol").is_in(spec.universe.symbols)).partition_by("session", maintain_order=True)
     with httpx.Client(base_url=url, timeout=SESSION_SECS) as client:
@@ -103,9 +130,9 @@ def _post(client: httpx.Client, row: dict[str, object]) -> None:
     try:
         answer = client.post("/api/data", json=body)
     except httpx.HTTPError as error:
-        raise Unavailable(f"the controller does not answer: {error!r}.", remedy="See its log.") from error
+        raise Unavailable(f"the gateway does not answer: {error!r}.", remedy="See its log.") from error
     if answer.status_code != 200:
-        raise DataUnfit(f"the controller refused {row['symbol']} of {row['session']}: {answer.text}")
+        raise DataUnfit(f"the gateway refused {row['symbol']} of {row['session']}: {answer.text}")
 
 
 def _wait_decided(spec: PortfolioSpec, ledger: LedgerView, session: dt.date) -> None:
@@ -115,5 +142,5 @@ def _wait_decided(spec: PortfolioSpec, ledger: LedgerView, session: dt.date) -> 
         if decided is not None and decided.date() >= session:
             return
         if time.monotonic() > deadline:
-            raise Unavailable(f"the controller did not decide {session} in {SESSION_SECS:g} s.", remedy="See its log.")
+            raise Unavailable(f"the trader did not decide {session} in {SESSION_SECS:g} s.", remedy="See its log.")
         time.sleep(POLL_SECS)

@@ -8,7 +8,7 @@ from alphamill import environment
 from alphamill.adapters.clock.system import SYSTEM_CLOCK
 from alphamill.bootstrap import bar_store, feature_store, ledger, model_registry, model_server, portfolios
 from alphamill.cli.progress import StageProgress
-from alphamill.cli.replaying import replay_bars, split_sessions, start_controller
+from alphamill.cli.replaying import replay_bars, split_sessions, start_replay
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.runtimes.embedded import Runtime
@@ -30,7 +30,7 @@ def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[Po
         bar_store(scratch).append(stored.filter(pl.col("session") <= cut))
         _prime_features(scratch, stored.filter(pl.col("session") <= cut))
         model_server(scratch).deploy(model_registry(scratch).get(scratch.model_name, model), scratch.model_name)
-        _, url = start_controller(runtime)
+        url = start_replay(runtime)
         progress = home / "progress.jsonl"
         books = ledger(scratch)
         told = environment.variables({environment.PROGRESS_FILE: str(progress)})
@@ -49,7 +49,7 @@ def replay_in_scratch(settings: Settings, sessions: int, model: str) -> tuple[Po
 def _alone(settings: Settings, home: Path) -> Settings:
     """Lake, ledger and broker below `home`, whatever is configured; the registry stays the real one.
 
-    The controller, a process of its own, is told the same.
+    Gateway and trader, processes of their own, are told the same.
     """
     registry = SecretUrl(settings.tracking_uri)
     own = {"home": home, "lake_uri": None, "ledger_dsn": None, "mlflow_tracking_uri": registry}

@@ -1,11 +1,11 @@
-"""`alphamill serve`: the two servers in the foreground, until Ctrl-C."""
+"""`alphamill serve`: servers in the foreground, until Ctrl-C."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from alphamill.cli.runtime import PortfolioFile, services, settings_with
+from alphamill.cli.runtime import PortfolioFile, settings_with
 
 app = typer.Typer(help="Run a server in the foreground, until Ctrl-C.", no_args_is_help=True)
 
@@ -37,25 +37,51 @@ def forecaster(
 
 
 @app.command()
-def controller(
+def gateway(portfolio: PortfolioFile = None) -> None:
+    """The HTTP API: bars, targets and halts in, orders explained. Trades nothing by itself."""
+    from alphamill.runtimes.embedded.children import require_free
+    from serving.gateway.__main__ import serve
+
+    settings = settings_with(portfolio)
+    require_free(settings.gateway_host, settings.gateway_port, "ALPHAMILL_GATEWAY_PORT")
+    serve(settings)
+
+
+@app.command()
+def trader(portfolio: PortfolioFile = None) -> None:
+    """The trading loop. One acts, by a lease in the ledger; a second one stands by."""
+    from alphamill.runtimes.embedded.children import require_free
+    from serving.trader.__main__ import serve
+
+    settings = settings_with(portfolio)
+    require_free(settings.trader_host, settings.trader_port, "ALPHAMILL_TRADER_PORT")
+    serve(settings)
+
+
+@app.command(name="all")
+def everything(
     portfolio: PortfolioFile = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Version or alias of the model to deploy.")] = "champion",
 ) -> None:
-    """Trade: the HTTP API and the loop, with Redis and the forecaster as child processes.
+    """Trade on this machine: Redis, the forecaster, the gateway and the trader as child processes."""
+    import contextlib
+    import signal
 
-    With ALPHAMILL_REDIS_URL set nothing is started: Redis and the forecaster must run already.
-    """
     from alphamill.bootstrap import model_registry, model_server
     from alphamill.cli.console import out
+    from alphamill.cli.replaying import start_trading
+    from alphamill.runtimes.embedded import Runtime
     from alphamill.runtimes.embedded.children import require_free
-    from serving.controller.__main__ import serve
 
     given = settings_with(portfolio)
-    require_free(given.controller_host, given.controller_port, "ALPHAMILL_CONTROLLER_PORT")
-    with services(given) as settings:
-        if settings is not given:
-            version = model_registry(settings).get(settings.model_name, model)
-            deployment = model_server(settings).deploy(version, settings.model_name)
-            out().print(f"{deployment.model_id} answers at {deployment.url}")
-        out().print(f"controller: http://{settings.controller_host}:{settings.controller_port}/docs")
-        serve(settings)
+    require_free(given.gateway_host, given.gateway_port, "ALPHAMILL_GATEWAY_PORT")
+    with Runtime(given) as runtime:
+        settings = runtime.settings
+        version = model_registry(settings).get(settings.model_name, model)
+        deployment = model_server(settings).deploy(version, settings.model_name)
+        out().print(f"{deployment.model_id} answers at {deployment.url}")
+        url = start_trading(runtime, settings)
+        out().print(f"gateway: {url}/docs")
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                signal.pause()

@@ -1,4 +1,4 @@
-"""`alphamill backtest | replay`: the controller over history, in memory or through the live path."""
+"""`alphamill backtest | replay`: the trader over history, in memory or through the live path."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,6 +1,7 @@
 """The `Portfolio` spec: one schema for examples/portfolio.yaml, the ledger and the custom resource."""
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alphamill.domain.bars import SYMBOL
-from alphamill.errors import InvalidConfig
+from alphamill.errors import InvalidConfig, InvalidInput, NotFound
 
 _REMEDY = "docs/settings.md lists the fields; examples/portfolio.yaml is a whole file."
 
@@ -215,3 +216,24 @@ def load_portfolio(path: Path) -> PortfolioSpec:
         return parse_portfolio(document)
     except InvalidConfig as error:
         raise InvalidConfig(f"{path}: {error.message}", field=error.field, remedy=error.remedy) from error
+
+
+def the_only_one(names: Sequence[str]) -> str:
+    """The portfolio that is meant when nobody says which.
+
+    Raises
+    ------
+    InvalidInput
+        There are several: lists them.
+    NotFound
+        There is none.
+    """
+    if not names:
+        raise NotFound("no portfolio is traded.", field="portfolio", remedy="Start a trader; it registers its own.")
+    if len(names) > 1:
+        raise InvalidInput(
+            f"{len(names)} portfolios are traded: {', '.join(names)}.",
+            field="portfolio",
+            remedy="Say which one is meant.",
+        )
+    return names[0]

@@ -111,6 +111,12 @@ class PortfolioTrader:
         """Symbols with a position."""
         return frozenset(self._books.record().positions)
 
+    def obstacles(self) -> list[str]:
+        """Why nothing could be sent now; books that differed are compared again."""
+        if self.agreement.differences:
+            self.compare()
+        return [f"ledger and broker disagree: {difference}" for difference in self.agreement.differences]
+
     def compare(self) -> bool:
         """Whether ledger and broker agree; see `Agreement`."""
         return self.agreement.holds(self._books.record())

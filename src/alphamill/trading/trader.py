@@ -142,7 +142,7 @@ class Trader:
         """How every portfolio stands: whether it could trade now, and what stands in its way."""
         found = []
         for follower, trader in self._pairs():
-            reasons = [f"ledger and broker disagree: {difference}" for difference in trader.agreement.differences]
+            reasons = trader.obstacles()
             if follower.behind_secs > STUCK_SECS:
                 reasons.append(f"a closed session has been waiting for {follower.behind_secs:.0f} s")
             found.append(TradingStatus(trader.spec.name, now, holder, tuple(reasons), follower.version))

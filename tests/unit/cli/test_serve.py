@@ -17,12 +17,12 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_controller_on_a_taken_port_names_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path, taken: int) -> None:
+def test_gateway_on_a_taken_port_names_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path, taken: int) -> None:
     monkeypatch.setenv("ALPHAMILL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ALPHAMILL_CONTROLLER_PORT", str(taken))
+    monkeypatch.setenv("ALPHAMILL_GATEWAY_PORT", str(taken))
     with pytest.raises(Conflict, match=f"127.0.0.1:{taken} cannot be listened on") as caught:
-        serve.controller()
-    assert caught.value.field == "ALPHAMILL_CONTROLLER_PORT"
+        serve.gateway()
+    assert caught.value.field == "ALPHAMILL_GATEWAY_PORT"
     assert not (tmp_path / "home").exists()
 
 

@@ -1,9 +1,13 @@
 """A whole trading system in memory: every port is a fake that behaves, so a test can break one at a time."""
 
-from collections.abc import Callable
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -16,7 +20,7 @@ from alphamill.adapters.clock.bars import BarClock
 from alphamill.adapters.clock.system import SystemClock
 from alphamill.adapters.delta.bar_store import DeltaBarStore
 from alphamill.adapters.memory.ledger import InMemoryLedger
-from alphamill.bootstrap import ControllerParts
+from alphamill.bootstrap import rosters
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.calendars import session_open
 from alphamill.domain.forecasts import ModelSignature
@@ -33,15 +37,20 @@ from alphamill.testing.event_bus import InMemoryEventBus
 from alphamill.testing.feature_store import InMemoryFeatureStore
 from alphamill.testing.forecaster import ConstantForecaster
 from alphamill.testing.journal import InMemoryBarJournal
+from alphamill.testing.lease import InMemoryLease
 from alphamill.testing.model_registry import InMemoryModelRegistry
 from alphamill.testing.model_server import InProcessModelServer
 from alphamill.testing.notifier import InMemoryNotifier
+from alphamill.testing.status import InMemoryStatusBoard
 from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
 from alphamill.trading.newest import NewestFeatures
 from alphamill.trading.portfolio_trader import PortfolioTrader
 from alphamill.trading.trader import Trader
-from serving.controller.app import create_app
+from serving.gateway.app import create_app
+from serving.gateway.deps import Parts
+from serving.gateway.merging import Merging
+from serving.trader.loop import TradingLoop
 
 SYMBOLS = ("SYN000", "SYN001", "SYN002")
 HISTORY = 150
@@ -143,7 +152,7 @@ def make_live(spec: PortfolioSpec) -> Callable[..., Live]:
             tell=lambda alert: tells.notify(alert.title, alert.body),
         )
         door = Door(check=door_checks(SystemClock()), journal=system_parts["journal"], store=store, clock=time)
-        live = Live(door, trader, ledger)
+        live = Live(door, trader, ledger, time)
         live.start()
         return live
 
@@ -190,11 +199,6 @@ def system(parts, make_live, spec, ahead) -> System:  # type: ignore[no-untyped-
 
 
 @pytest.fixture
-def bus() -> InMemoryEventBus:
-    return InMemoryEventBus()
-
-
-@pytest.fixture
 def models(tmp_path, model_factory) -> tuple[InMemoryModelRegistry, InProcessModelServer]:  # type: ignore[no-untyped-def]
     registry = InMemoryModelRegistry()
     for bias in (0.0, 0.1):
@@ -205,19 +209,89 @@ def models(tmp_path, model_factory) -> tuple[InMemoryModelRegistry, InProcessMod
     return registry, server
 
 
+@dataclass
+class Running:
+    """A trading loop over the system in memory, in a thread of its own as in a process of its own."""
+
+    system: System
+    board: InMemoryStatusBoard
+    metrics: Metrics
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        over = threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(self._until(over)))
+        thread.start()
+        yield
+        over.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+    async def _until(self, over: threading.Event) -> None:
+        loop = self.loop()
+        await loop.start()
+        while not over.is_set():
+            await asyncio.sleep(0.01)
+        await loop.stop()
+
+    def loop(self, bus: InMemoryEventBus | None = None) -> TradingLoop:
+        clock = SystemClock()
+        made = SimpleNamespace(trader=self.system.live.trader, close=lambda: None)
+        return TradingLoop(
+            lambda grant: made,
+            lease=InMemoryLease(InMemoryLedger(), ttl_secs=60, clock=clock),
+            holder="test",
+            renew_secs=20,
+            bus=bus or InMemoryEventBus(),
+            board=self.board,
+            clock=clock,
+            metrics=self.metrics,
+            missing=lambda: [down] if (down := self.system.forecaster._down) else [],
+        )
+
+
 @pytest.fixture
-def app(system, bus, models) -> FastAPI:  # type: ignore[no-untyped-def]
-    """The controller's application over the system in memory."""
+def running(system, monkeypatch: pytest.MonkeyPatch) -> Running:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("serving.trader.loop.TICK_SECS", 0.02)
+    return Running(system, InMemoryStatusBoard(), Metrics(CollectorRegistry()))
+
+
+@pytest.fixture
+def bus() -> InMemoryEventBus:
+    """The gateway's."""
+    return InMemoryEventBus()
+
+
+@pytest.fixture
+def parts_of_gateway(system, running, bus, models) -> Parts:  # type: ignore[no-untyped-def]
     registry, server = models
-    parts = ControllerParts(
-        door=system.live.door,
-        trader=system.live.trader,
-        bus=bus,
+    metrics, wall = running.metrics, SystemClock()
+    live = system.live
+    merging = Merging(
+        live.door,
+        bus,
+        metrics,
+        rosters=lambda: rosters((trader.spec, trader.symbols) for trader in live.trader.portfolios()),
+        on_merged=lambda close: None,
+    )
+    return Parts(
+        settings=Settings(target_timeout_secs=10),
+        door=live.door,
+        merging=merging,
         ledger=system.ledger,
-        features=system.features,
+        view=system.ledger,
+        history=system.ledger,
+        board=running.board,
         forecaster=system.forecaster,
         registry=registry,
         model_server=server,
-        metrics=Metrics(CollectorRegistry()),
+        clock=live.clock,
+        wall=wall,
+        metrics=metrics,
     )
-    return create_app(Settings(), lambda settings: parts)
+
+
+@pytest.fixture
+def app(parts_of_gateway) -> FastAPI:  # type: ignore[no-untyped-def]
+    """The gateway's application over the system in memory; `running` trades behind it."""
+    return create_app(Settings(), lambda settings: parts_of_gateway)

@@ -1,4 +1,4 @@
-"""The controller's HTTP face over a system in memory: the contracts to the letter, errors that name the field."""
+"""The gateway's HTTP face over a system in memory, a trader behind it: the contracts to the letter, errors by field."""
 
 import time
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ DEADLINE_SECS = 20.0
 
 
 @pytest.fixture
-def client(app) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False) as client:
+def client(app, running) -> Iterator[TestClient]:
+    with running(), TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -38,6 +38,17 @@ def wait_decided(client: TestClient, session: pl.DataFrame) -> dict:  # type: ig
             return shown
         time.sleep(0.01)
     pytest.fail(f"{day} was not decided in {DEADLINE_SECS} s: {shown}")
+
+
+def tradable(client: TestClient, expected: bool) -> list[str]:
+    """The reasons, once the trader has said whether the portfolio can trade."""
+    until = time.monotonic() + DEADLINE_SECS
+    while time.monotonic() < until:
+        said = client.get("/api/portfolios/demo").json()["tradability"]
+        if said["tradable"] is expected:
+            return said["reasons"]
+        time.sleep(0.01)
+    pytest.fail(f"tradable is not {expected} within {DEADLINE_SECS} s: {said}")
 
 
 def test_a_bar_is_stored_with_the_contract_answer(client, system) -> None:
@@ -86,7 +97,9 @@ def test_a_portfolio_update_answers_the_contract_and_becomes_orders(client, syst
     post_session(client, system.ahead[0])
     wait_decided(client, system.ahead[0])
     answer = client.post("/api/portfolio/update", json={"weights": {"SYN001": 0.25, "SYN002": 0.35}})
-    assert answer.json() == {"status": "success", "message": "Portfolio updated successfully"}
+    told = answer.json()
+    assert (answer.status_code, told["status"], told["message"]) == (200, "success", "Portfolio updated successfully")
+    assert (told["decision_id"], told["refused"]) == (system.last_decision().id, [])
     assert {o.symbol for o in system.last_decision().orders} == {"SYN001", "SYN002"}
     assert system.last_decision().source == "manual"
 
@@ -214,14 +227,16 @@ def test_unknown_paths_and_names_are_problems_too(client) -> None:
 
 def test_health_readiness_and_metrics(client, system) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json()["model"] == "forecaster-1"
-    assert client.get("/readyz").json()["home"] == str(Settings().home.resolve())
-    system.features.available = False
-    assert client.get("/readyz").json()["code"] == "STORE_UNAVAILABLE"
-    system.features.available = True
+    assert client.get("/readyz").json() == {"status": "ready", "home": str(Settings().home.resolve())}
+    assert tradable(client, True) == []
+    system.forecaster.fail()
+    assert "the forecaster is switched off" in tradable(client, False)[0]
+    assert client.get("/readyz").status_code == 200  # it serves requests all the same, a halt among them
+    system.forecaster.recover()
     system.live.trader._followers[0]._waits_since = time.monotonic() - 61
-    assert "every round fails" in client.get("/readyz").json()["detail"]
+    assert "a closed session has been waiting for 6" in tradable(client, False)[0]
     system.live.trader._followers[0]._waits_since = None
+    assert tradable(client, True) == []
     assert [p["name"] for p in client.get("/api/portfolios").json()] == ["demo"]
     post_session(client, system.ahead[0])
     wait_decided(client, system.ahead[0])

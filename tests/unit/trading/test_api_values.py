@@ -22,8 +22,8 @@ anything = st.one_of(st.floats(), st.integers(), st.text(max_size=4), st.boolean
 
 
 @pytest.fixture
-def client(app) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False) as client:
+def client(app, running) -> Iterator[TestClient]:
+    with running(), TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 

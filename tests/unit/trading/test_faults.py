@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import threading
+import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,11 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
-from prometheus_client import CollectorRegistry
 
+from alphamill import bootstrap
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.sql import SqlBarJournal
-from alphamill.bootstrap import JOURNAL_SESSIONS, controller_parts
+from alphamill.bootstrap import JOURNAL_SESSIONS
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.calendars import next_open
 from alphamill.domain.decisions import TradingState
@@ -22,13 +23,9 @@ from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import Universe
 from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar, NotReconciled, StoreUnavailable
 from alphamill.execution import reconcile
-from alphamill.monitoring import Metrics
 from alphamill.settings import Settings
 from alphamill.testing.broker import cash_at, fills_at
 from alphamill.testing.clock import ManualClock
-from alphamill.testing.event_bus import InMemoryEventBus
-from alphamill.testing.model_registry import InMemoryModelRegistry
-from serving.controller.engine import Engine
 
 
 def _unavailable(*args: object, **kwargs: object) -> None:
@@ -347,7 +344,9 @@ def test_a_state_that_cannot_be_enforced_in_one_portfolio_is_enforced_in_the_oth
     assert {o.status for o in parts["ledger"].orders("second")} == {OrderStatus.CANCELLED}
 
 
-def test_an_engine_that_is_stopped_finishes_the_decision_in_hand(system, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trader_that_is_stopped_finishes_the_decision_in_hand(
+    system, running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked, answer = threading.Event(), threading.Event()
     forecast = system.forecaster.forecast
 
@@ -359,13 +358,12 @@ def test_an_engine_that_is_stopped_finishes_the_decision_in_hand(system, monkeyp
     monkeypatch.setattr(system.forecaster, "forecast", slow)
 
     async def stop_while_deciding() -> None:
-        engine = Engine(system.live.door, system.live.trader, InMemoryEventBus(), Metrics(CollectorRegistry()))
-        monkeypatch.setattr(engine, "_publish", lambda message: asyncio.sleep(0))  # so that the tick decides
-        await engine.start()
+        loop = running.loop()
         system.post(system.ahead[0])
-        engine.wake()
+        system.live.door.merge()
+        await loop.start()
         assert await asyncio.to_thread(asked.wait, 20)
-        stopping = asyncio.create_task(engine.stop())
+        stopping = asyncio.create_task(loop.stop())
         done, _ = await asyncio.wait([stopping], timeout=0.2)
         assert not done
         answer.set()
@@ -383,16 +381,12 @@ def test_a_fill_carries_the_time_of_its_open(system) -> None:
     assert {fill.filled_at for fill in system.ledger.fills("demo")} == {opened}
 
 
-def test_a_start_prunes_what_the_journal_no_longer_needs(
-    tmp_path: Path, market: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("alphamill.bootstrap.model_registry", lambda settings: InMemoryModelRegistry())
+def test_a_start_prunes_what_the_journal_no_longer_needs(tmp_path: Path, market: pl.DataFrame) -> None:
     settings = Settings(home=tmp_path)
     journal = SqlBarJournal(settings.ledger_url)
     journal.append(market)
     journal.mark_merged(market)
-    parts = controller_parts(settings)
-    parts.close()
+    bootstrap.journal(settings).close()
     kept = market["session"].n_unique() - JOURNAL_SESSIONS
     assert journal.prune(0) == market.filter(pl.col("session") >= market["session"].unique().sort()[kept]).height
     journal.close()
@@ -508,15 +502,25 @@ def test_a_broker_with_other_books_stops_the_portfolio_at_the_start(system, make
     assert all(emptied.order(o.id) is None for o in system.ledger.orders("demo"))
 
 
-def test_readyz_names_what_ledger_and_broker_disagree_about(app, system) -> None:
+def test_tradability_names_what_ledger_and_broker_disagree_about(app, running, system) -> None:
     held = system.broker._books.accounts["demo"]
-    with TestClient(app, raise_server_exceptions=False) as client:
-        assert client.get("/readyz").status_code == 200
+
+    def said() -> dict:  # type: ignore[type-arg]
+        return client.get("/api/portfolios/demo").json()["tradability"]
+
+    def until(tradable: bool) -> dict:  # type: ignore[type-arg]
+        deadline = time.monotonic() + 20
+        while said()["tradable"] is not tradable and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return said()
+
+    with running(), TestClient(app, raise_server_exceptions=False) as client:
+        assert until(True)["reasons"] == []
         tampered = replace(held, positions={"SYN001": Position("SYN001", Decimal(7), Decimal(1))})
         system.broker._books.accounts["demo"] = tampered
-        system.run(system.ahead[0])
-        answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
-        assert "SYN001: the ledger holds 0, the broker 7" in answer.json()["detail"]
-        system.broker._books.accounts["demo"] = held
+        system.post(system.ahead[0])
+        system.live.door.merge()
+        assert "SYN001: the ledger holds 0, the broker 7" in until(False)["reasons"][0]
         assert client.get("/readyz").status_code == 200
+        system.broker._books.accounts["demo"] = held
+        assert until(True)["reasons"] == []

@@ -11,14 +11,14 @@ from structlog.contextvars import get_contextvars
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.orders import Order
 from alphamill.errors import BrokerUnavailable
-from serving.controller.request_ids import HEADER
+from serving.request_ids import HEADER
 
 DEADLINE_SECS = 20.0
 
 
 @pytest.fixture
-def client(app) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False) as client:
+def client(app, running) -> Iterator[TestClient]:
+    with running(), TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -52,7 +52,7 @@ def heard_by(system) -> list[Order]:
     """All that the portfolio's trader says of its orders from now on."""
     heard: list[Order] = []
     trader = system.live.controller(None)
-    trader._on_orders = heard.extend
+    trader._books._on_orders = heard.extend
     return heard
 
 
@@ -94,7 +94,7 @@ def test_an_order_that_is_cancelled_is_heard(system) -> None:
 def test_orders_are_counted_in_every_state_they_take(client, system) -> None:
     metrics = client.app.state.parts.metrics
     trader = system.live.controller(None)
-    trader._on_orders = metrics.on_orders
+    trader._books._on_orders = metrics.on_orders
     for session in system.ahead[:3]:
         post(client, session)
     orders = system.ledger.orders("demo")

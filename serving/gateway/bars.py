@@ -5,9 +5,9 @@ from fastapi import APIRouter
 
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.errors import AlphamillError, InvalidBar
-from serving.controller.deps import WithParts
-from serving.controller.models import BarIn, Done
-from serving.controller.problems import PROBLEMS
+from serving.gateway.deps import WithParts
+from serving.gateway.schemas import BarIn, Done
+from serving.problems import PROBLEMS
 
 router = APIRouter(tags=["data"])
 
@@ -25,5 +25,5 @@ def store_bar(bar: BarIn, parts: WithParts) -> Done:
         if isinstance(error, InvalidBar) and error.rule:
             parts.metrics.on_quarantined({error.rule: 1})
         raise
-    parts.engine.wake()
+    parts.merging.wake()
     return Done(message="Data stored successfully")

@@ -1,45 +1,31 @@
-"""Portfolios: their targets, their state, and the orders explained."""
+"""Portfolios: how they stand, and the state that a person gives them. All of it is in the ledger."""
 
-import datetime as dt
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.ledger import PortfolioRecord
-from serving.controller.deps import Parts, WithParts
-from serving.controller.models import Done, PortfolioOut, PositionOut, StateIn, WeightsIn
-from serving.controller.problems import PROBLEMS
+from serving.gateway.deps import Parts, WithParts
+from serving.gateway.schemas import PortfolioOut, PositionOut, StateIn, TradabilityOut
+from serving.problems import PROBLEMS
 
 router = APIRouter(tags=["portfolio"])
 
 
-@router.post("/api/portfolio/update", responses=PROBLEMS, summary="Set target weights by hand")
-def update_portfolio(
-    target: WeightsIn,
-    parts: WithParts,
-    portfolio: Annotated[str | None, Query(description="Name; the first configured portfolio if left out.")] = None,
-) -> Done:
-    """The weights become the target until the next scheduled decision and pass the risk rules like any decision."""
-    parts.engine.update_target(portfolio, target.weights)
-    return Done(message="Portfolio updated successfully")
-
-
 @router.get("/api/portfolios", summary="All portfolios")
 def portfolios(parts: WithParts) -> list[PortfolioOut]:
-    """State, NAV, positions of every portfolio this process trades."""
-    return [_show(parts.ledger.record(spec.name)) for spec in parts.trader.specs]
+    """State, NAV, positions of every portfolio that the ledger knows, and whether it can trade."""
+    return [_show(parts, record) for record in parts.view.records()]
 
 
 @router.get("/api/portfolios/{name}", responses=PROBLEMS, summary="One portfolio")
 def portfolio(name: str, parts: WithParts) -> PortfolioOut:
-    """State, NAV, positions."""
-    return _show(parts.ledger.record(parts.trader.portfolio(name).spec.name))
+    """State, NAV, positions, and whether it can trade."""
+    return _show(parts, parts.view.record(name))
 
 
 @router.post("/api/portfolios/{name}/halt", responses=PROBLEMS, summary="Send nothing any more")
 def halt(name: str, why: StateIn, parts: WithParts) -> PortfolioOut:
-    """Cancels open orders and sends nothing until resumed; survives a restart."""
+    """Lands in the ledger, whatever else is down. The trader cancels open orders and sends nothing until resumed."""
     return _set_state(parts, name, TradingState.HALTED, why.reason)
 
 
@@ -56,14 +42,12 @@ def resume(name: str, why: StateIn, parts: WithParts) -> PortfolioOut:
 
 
 def _set_state(parts: Parts, name: str, state: TradingState, reason: str) -> PortfolioOut:
-    spec = parts.trader.portfolio(name).spec
-    parts.ledger.record(spec.name)
-    parts.ledger.set_state(spec.name, state, reason, dt.datetime.now(dt.UTC))
-    parts.engine.wake()
-    return _show(parts.ledger.record(spec.name))
+    parts.ledger.set_state(name, state, reason, parts.wall.now())
+    parts.merging.wake_trader(name)
+    return _show(parts, parts.view.record(name))
 
 
-def _show(record: PortfolioRecord) -> PortfolioOut:
+def _show(parts: Parts, record: PortfolioRecord) -> PortfolioOut:
     drawdown = 100 * (1 - record.nav_usd / record.peak_nav_usd) if record.peak_nav_usd else 0
     return PortfolioOut(
         name=record.name,
@@ -76,6 +60,7 @@ def _show(record: PortfolioRecord) -> PortfolioOut:
         last_decision_at=record.last_decision_at,
         model_version=record.model_version,
         open_orders=len(record.open_orders),
+        tradability=TradabilityOut.of(parts.board.read(record.name), parts.wall.now()),
         positions=[
             PositionOut(symbol=p.symbol, quantity=str(p.quantity), average_price_usd=str(p.average_price))
             for p in record.positions.values()

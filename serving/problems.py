@@ -11,8 +11,8 @@ from structlog.contextvars import get_contextvars
 
 from alphamill.errors import AlphamillError
 from alphamill.secret_url import masked_text
-from serving.controller.models import Problem
-from serving.controller.request_ids import HEADER
+from serving.gateway.schemas import Problem
+from serving.request_ids import HEADER
 
 MEDIA_TYPE = "application/problem+json"
 SEND_JSON = "Send one JSON object in UTF-8, with Content-Type: application/json."
@@ -78,7 +78,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    answer = _answer(500, "INTERNAL_ERROR", f"{type(error).__name__}; the log of the controller has the details.")
+    answer = _answer(500, "INTERNAL_ERROR", f"{type(error).__name__}; the log of this process has the details.")
     # Answered outside of the middleware that names the others.
     answer.headers[HEADER] = str(get_contextvars().get("request_id", ""))
     return answer

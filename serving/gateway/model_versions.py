@@ -5,9 +5,9 @@ import re
 from fastapi import APIRouter
 
 from alphamill.errors import NotFound
-from serving.controller.deps import Parts, WithParts
-from serving.controller.models import ModelOut
-from serving.controller.problems import PROBLEMS
+from serving.gateway.deps import Parts, WithParts
+from serving.gateway.schemas import ModelOut
+from serving.problems import PROBLEMS
 
 router = APIRouter(tags=["model"])
 MODEL_ID = re.compile(r"(.+)-([1-9][0-9]{0,8})")

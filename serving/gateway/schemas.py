@@ -1,4 +1,4 @@
-"""Requests and responses of the controller's API; the four contracts of the README, to the letter."""
+"""Requests and responses of the gateway's API; the four contracts of the README, to the letter."""
 
 import datetime as dt
 import re
@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from alphamill.domain.status import TradingStatus
+
+#: A trader speaks every second; one that has been silent for so long may be gone.
+SILENT = dt.timedelta(seconds=15)
 #: A JSON number: neither "1.5" nor true is one, and NaN and infinity are none here.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -52,6 +56,21 @@ class Done(BaseModel):
 
     status: Literal["success"] = "success"
     message: str
+
+
+class RefusedOut(BaseModel):
+    """What a decision or a rule did not let pass as it was asked for."""
+
+    symbol: str
+    code: str
+    detail: str
+
+
+class TargetDone(Done):
+    """A target in the ledger; `decision_id` once the trader has decided it."""
+
+    decision_id: str | None = None
+    refused: list[RefusedOut] = Field(default=[], description="Symbols left alone, denied by a rule, or made smaller.")
 
 
 class PredictIn(BaseModel):
@@ -107,6 +126,28 @@ class PositionOut(BaseModel):
     average_price_usd: str = Field(description="Decimal.")
 
 
+class TradabilityOut(BaseModel):
+    """Whether a portfolio could trade now, in the words of its trader."""
+
+    tradable: bool
+    reasons: list[str] = Field(description="What stands in the way; empty when nothing does.")
+    at: dt.datetime | None = Field(description="When the trader said so.")
+    holder: str = Field(description="The trader that holds the lease.")
+    bars_version: int = Field(description="Version of the bars table that it has read.")
+
+    @classmethod
+    def of(cls, said: TradingStatus | None, now: dt.datetime) -> "TradabilityOut":
+        """The trader's newest word; none, or an old one, is a reason by itself."""
+        if said is None:
+            return cls(tradable=False, reasons=["no trader has spoken of it yet"], at=None, holder="", bars_version=-1)
+        reasons = list(said.reasons)
+        if now - said.at > SILENT:
+            reasons.append(f"the trader {said.holder} was last heard of at {said.at:%Y-%m-%d %H:%M:%S} UTC")
+        return cls(
+            tradable=not reasons, reasons=reasons, at=said.at, holder=said.holder, bars_version=said.bars_version
+        )
+
+
 class PortfolioOut(BaseModel):
     """What a portfolio is doing now."""
 
@@ -122,6 +163,7 @@ class PortfolioOut(BaseModel):
     last_decision_at: dt.datetime | None
     model_version: str
     open_orders: int
+    tradability: TradabilityOut
     positions: list[PositionOut]
 
 
