@@ -58,7 +58,7 @@ def ready(parts: WithParts) -> dict[str, str]:
             remedy="The controller's log says why.",
         )
     home = str(parts.settings.home.resolve())
-    return {"status": "ready", "model": f"{signature.name}-{signature.version}", "home": home}
+    return {"status": "ready", "model": signature.model_id, "home": home}
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -12,7 +12,8 @@
     ├── NotFound                the named thing does not exist              404 / exit 3
     ├── Conflict                true, but not now                           409 / exit 4
     │   ├── NotReconciled       ledger and broker disagree; no order is sent
-    │   └── Halted              the portfolio is HALTED
+    │   ├── Halted              the portfolio is HALTED
+    │   └── ModelMismatch       another model answers than the one that was expected
     ├── DataUnfit               data exists but must not be traded on       422 / exit 5
     │   ├── StaleFeatures       older than the staleness guard allows
     │   └── MissingFeatures     no row, or a null where a value is needed
@@ -93,6 +94,10 @@ class NotReconciled(Conflict):
 
 
 class Halted(Conflict):
+    pass
+
+
+class ModelMismatch(Conflict):
     pass
 
 

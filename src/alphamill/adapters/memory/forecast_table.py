@@ -8,7 +8,7 @@ import polars as pl
 
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.domain.forecasts import Forecast, Forecasts, ModelSignature
 from alphamill.errors import DataUnfit, ForecasterUnavailable, InvalidConfig, InvalidFeatures
 
 _COLUMNS = ("symbol", "ts", "mean", "std")
@@ -47,8 +47,8 @@ class ForecastTable:
     def signature(self) -> ModelSignature:
         return self._signature
 
-    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> list[Forecast]:
-        """One forecast per snapshot, by (symbol, ts).
+    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> Forecasts:
+        """One row per snapshot, by (symbol, ts), under the signature of the table.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class ForecastTable:
         """
         for snapshot in snapshots:
             self._check_features(snapshot)
-        return [self._forecast(snapshot.symbol, snapshot.ts) for snapshot in snapshots]
+        return Forecasts(self._signature, tuple(self._forecast(asked.symbol, asked.ts) for asked in snapshots))
 
     def _forecast(self, symbol: str, ts: dt.datetime) -> Forecast:
         if self._rows_at[0] != ts:
@@ -81,7 +81,7 @@ class ForecastTable:
                 raise InvalidFeatures(
                     f"{name} of {snapshot.symbol} at {snapshot.ts.isoformat()} is {values.get(name, 'missing')}.",
                     field=name,
-                    remedy=f"{self._signature.name} expects, in order: {', '.join(self._signature.features)}.",
+                    remedy=f"{self._signature.model_id} expects, in order: {', '.join(self._signature.features)}.",
                 )
 
 
