@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecasts, ModelSignature
+from alphamill.domain.signature import feature_matrix
 from alphamill.errors import ForecasterUnavailable, InvalidFeatures, UnknownSymbol
 from alphamill.ports import Forecaster
 from serving.controller.deps import WithParts
@@ -26,8 +27,9 @@ def predict(asked: PredictIn, parts: WithParts) -> Prediction:
         raise UnknownSymbol(f"{asked.symbol} is traded by no portfolio.", field="symbol", remedy=f"Known: {known}.")
     for _ in range(ATTEMPTS):
         read_for = parts.forecaster.signature()
+        snapshot = _snapshot(asked, read_for)
         with parts.metrics.forecast_secs.time():
-            answer = _ask(parts.forecaster, read_for, _snapshot(asked, read_for))
+            answer = _ask(parts.forecaster, read_for, snapshot)
         if answer is not None:
             forecast = answer.rows[0]
             return Prediction(prediction=forecast.mean, confidence=forecast.confidence)
@@ -54,7 +56,6 @@ def _ask(forecaster: Forecaster, read_for: ModelSignature, snapshot: FeatureSnap
     try:
         answer = forecaster.forecast([snapshot])
     except InvalidFeatures:
-        if forecaster.signature() == read_for:
-            raise
+        feature_matrix(read_for, [snapshot])  # raises where the numbers are at fault, and not a switch
         return None
     return answer if answer.signature == read_for else None
