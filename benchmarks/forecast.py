@@ -117,7 +117,7 @@ class _Parts:
             "json": lambda: self._json(x),
             "grpc": lambda: self._grpc(x),
             "port": lambda: [
-                [getattr(f, part) for f in forecasts]
+                [getattr(row, part) for row in forecasts.rows]
                 for forecasts in [self.port.forecast(snapshots)]
                 for part in ("mean", "std")
             ],

@@ -4,13 +4,21 @@ import uuid
 from typing import Any
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
-from kserve.errors import InferenceError, InvalidInput
+from kserve.errors import InferenceError, InvalidInput, ModelNotFound
 
 from alphamill import errors
 from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.signature import FloatMatrix
 from serving.forecaster.answers import answer, warm_up
-from serving.forecaster.protocol import INPUT, OUTPUTS, check_finite, check_layout, expected
+from serving.forecaster.protocol import INPUT, OUTPUTS, check_finite, check_layout, expected, no_such_version
+
+
+class _NoSuchVersion(ModelNotFound):  # type: ignore[misc]
+    """KServe's own knows no versions, and writes its message itself."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self.reason = message
 
 
 class ForecasterModel(Model):  # type: ignore[misc]
@@ -18,7 +26,7 @@ class ForecasterModel(Model):  # type: ignore[misc]
 
     Wrong names, order (when the sender names its columns), count, type, NaN and infinity are answered with
     status 400 (INVALID_ARGUMENT) and the expected features in order; an answer of the graph that is not
-    finite with std above zero is never sent: status 500.
+    finite with std above zero is never sent: status 500. A question for another version: 404 (NOT_FOUND).
     """
 
     def __init__(self, name: str, forecaster: OnnxForecaster) -> None:
@@ -43,9 +51,11 @@ class ForecasterModel(Model):  # type: ignore[misc]
         return answer(self._forecaster, matrix)
 
     def predict(self, payload: Any, headers: dict[str, str] | None = None) -> InferResponse:
-        """The answer to a gRPC question."""
+        """The answer to a gRPC question; one that names a version is answered by that version or not at all."""
         if not isinstance(payload, InferRequest):
             raise InvalidInput(f"Only the v2 protocol is served: POST /v2/models/{self.name}/infer.")
+        if payload.model_version and payload.model_version != self.signature.version:
+            raise _NoSuchVersion(no_such_version(self.signature, self.name, payload.model_version).message)
         try:
             answers = self.answer(self._matrix(payload))
         except errors.InvalidInput as error:

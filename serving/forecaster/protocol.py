@@ -13,13 +13,15 @@ import orjson
 
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.signature import FloatMatrix
-from alphamill.errors import InvalidInput
+from alphamill.errors import InvalidInput, NotFound
 
 INPUT: Final = "features"
 OUTPUTS: Final = ("mean", "std")
 #: Parameter of the input tensor: the sender's column names, comma separated. Checked when it is sent.
 COLUMNS: Final = "columns"
 HEADER_LENGTH: Final = "inference-header-content-length"
+#: Parameter of an answer: `ModelSignature.fingerprint`, so that who has read the signature knows it is still that one.
+FINGERPRINT: Final = "signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,13 @@ def write_answer(
         else:
             output["data"] = np.ascontiguousarray(values)
         outputs.append(output)
-    version = signature.version
-    answer = {"id": question.id, "model_name": service, "model_version": version, "outputs": outputs}
+    answer = {
+        "id": question.id,
+        "model_name": service,
+        "model_version": signature.version,
+        "parameters": {FINGERPRINT: signature.fingerprint},
+        "outputs": outputs,
+    }
     text = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     return (b"".join((text, *blobs)), len(text)) if blobs else (text, None)
 
@@ -99,6 +106,11 @@ def check_finite(signature: ModelSignature, matrix: FloatMatrix) -> None:
         row, column = np.argwhere(~np.isfinite(matrix))[0]
         name, value = signature.features[column], matrix[row, column]
         raise expected(signature, f"{name} in row {row} is {value}, not a finite number")
+
+
+def no_such_version(signature: ModelSignature, service: str, version: str) -> NotFound:
+    """The error of a question for another version than the one that is served."""
+    return NotFound(f"{service} serves version {signature.version}, not {version}.", field="model_version")
 
 
 def expected(signature: ModelSignature, what: str) -> InvalidInput:

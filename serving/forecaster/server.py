@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from typing import Final
+from typing import Any, Final
 
 from kserve import ModelServer
 from kserve.model_server import app
@@ -15,11 +15,15 @@ GRACE_SECS: Final = 5
 
 
 class ForecasterDataPlane(DataPlane):  # type: ignore[misc]
-    """Ready means that there is a model, and that it is."""
+    """Ready means that there is a model, and that it is. Metadata names the version that is served."""
 
     async def ready(self) -> bool:
         models = self.model_registry.get_models().values()
         return bool(models) and all(model.ready for model in models)
+
+    async def model_metadata(self, model_name: str) -> dict[str, Any]:
+        version = self.get_model_from_registry(model_name).signature.version
+        return {**await super().model_metadata(model_name), "versions": [version]}
 
 
 class ForecasterServer(ModelServer):  # type: ignore[misc]

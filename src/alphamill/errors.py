@@ -15,6 +15,7 @@
     │   ├── StaleRevision       the books moved on since they were read
     │   ├── Fenced              another trader holds the lease
     │   ├── Halted              the portfolio is HALTED
+    │   ├── ModelMismatch       another model answers than the one that was expected
     │   └── ModelNotApproved    the gate has not allowed this model at this venue
     ├── DataUnfit               data exists but must not be traded on       422 / exit 5
     │   ├── StaleFeatures       older than the staleness guard allows
@@ -110,6 +111,10 @@ class Fenced(Conflict):
 
 
 class Halted(Conflict):
+    pass
+
+
+class ModelMismatch(Conflict):
     pass
 
 

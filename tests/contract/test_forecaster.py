@@ -1,18 +1,21 @@
-"""What every `Forecaster` does: the fake, the model in process, and our KServe server over v2."""
+"""What every `Forecaster` does: the fakes, the table, the model in process, and our KServe server over v2."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from alphamill.adapters.kserve.v2 import V2Forecaster
+from alphamill.adapters.memory.forecast_table import ForecastTable
 from alphamill.adapters.onnx.forecaster import OnnxForecaster
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import ModelSignature
+from alphamill.domain.forecasts import Forecasts, ModelSignature
 from alphamill.errors import InvalidFeatures
 from alphamill.ports import Forecaster
-from alphamill.testing.forecaster import ConstantForecaster
+from alphamill.testing.forecaster import ConstantForecaster, SwitchingForecaster
 
 FEATURES = ("ret_1", "rsi_14", "vol_21")
 TS = dt.datetime(2013, 3, 1, 21, tzinfo=dt.UTC)
@@ -25,11 +28,24 @@ def snapshot(symbol: str, **values: float) -> FeatureSnapshot:
     return FeatureSnapshot(symbol, TS, {"rsi_14": 0.2, "ret_1": 0.1, "vol_21": 0.3, "ignored": 9.0, **values})
 
 
-@pytest.fixture(params=["constant", "onnx", "v2"])
+def constant(signature: ModelSignature = SIGNATURE) -> ConstantForecaster:
+    """Says what the tiny model says about `snapshot`: 0.1 * 0.1 + 0.2 * 0.2 + 0.3 * 0.3, and 0.1 more for IBM."""
+    return ConstantForecaster(signature, mean={"AAPL": 0.14, "IBM": 0.24}, std=0.02)
+
+
+def table() -> ForecastTable:
+    rows = {"symbol": ["AAPL", "IBM"], "ts": [TS, TS], "mean": [0.14, 0.24], "std": [0.02, 0.02]}
+    return ForecastTable(pl.DataFrame(rows), SIGNATURE)
+
+
+@pytest.fixture(params=["constant", "switching", "table", "onnx", "v2"])
 def forecaster(request: pytest.FixtureRequest) -> Iterator[Forecaster]:
     if request.param == "constant":
-        # What the tiny model says about `snapshot`: 0.1 * 0.1 + 0.2 * 0.2 + 0.3 * 0.3.
-        yield ConstantForecaster(SIGNATURE, mean={"AAPL": 0.14, "IBM": 0.24}, std=0.02)
+        yield constant()
+    elif request.param == "switching":
+        yield SwitchingForecaster([constant(), constant(dataclasses.replace(SIGNATURE, version="2"))])
+    elif request.param == "table":
+        yield table()
     elif request.param == "onnx":
         yield OnnxForecaster(request.getfixturevalue("forecaster_dir"), version="1")
     else:
@@ -43,21 +59,24 @@ def test_signature_names_version_features_in_order_and_origin(forecaster: Foreca
 
 
 def test_forecasts_come_in_the_order_of_the_snapshots(forecaster: Forecaster) -> None:
-    aapl, ibm = forecaster.forecast([snapshot("AAPL"), snapshot("IBM", ret_1=1.1)])
+    answer = forecaster.forecast([snapshot("AAPL"), snapshot("IBM", ret_1=1.1)])
+    aapl, ibm = answer.rows
     assert (aapl.symbol, ibm.symbol) == ("AAPL", "IBM")
     assert (aapl.mean, ibm.mean) == (pytest.approx(0.14), pytest.approx(0.24))
     assert aapl.std == pytest.approx(0.02)
     assert aapl.ts == TS
     assert aapl.model_version == "1"
+    assert answer.signature == SIGNATURE
 
 
 def test_a_batch_answers_as_its_rows_do_alone(forecaster: Forecaster) -> None:
     rows = [snapshot("AAPL"), snapshot("IBM", ret_1=1.1), snapshot("AAPL")]
-    assert forecaster.forecast(rows) == [alone for row in rows for alone in forecaster.forecast([row])]
+    alone = tuple(one for row in rows for one in forecaster.forecast([row]).rows)
+    assert forecaster.forecast(rows).rows == alone
 
 
 def test_no_snapshots_no_forecasts(forecaster: Forecaster) -> None:
-    assert forecaster.forecast([]) == []
+    assert forecaster.forecast([]) == Forecasts(SIGNATURE, ())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])

@@ -93,7 +93,7 @@ def asking(served: Served, service: str) -> Iterator[list[tuple[str, float]]]:
 
     def ask() -> None:
         while not stop.wait(0.02):
-            answers.extend((f.model_version, round(f.mean, 4)) for f in served.ask(service).forecast([SNAPSHOT]))
+            answers.extend((f.model_version, round(f.mean, 4)) for f in served.ask(service).forecast([SNAPSHOT]).rows)
 
     with ThreadPoolExecutor(1) as pool:
         questions = pool.submit(ask)
@@ -117,13 +117,13 @@ def test_deploy_switch_rollback_and_stop(served: Served, register: Register) -> 
     assert (first.service, first.model_id, first.status) == (service, "forecaster-1", "deployed")
     assert served.server.deployment(service) == first
     asks = served.ask(service)
-    assert asks.forecast([SNAPSHOT])[0].mean == pytest.approx(1.14)
+    assert asks.forecast([SNAPSHOT]).rows[0].mean == pytest.approx(1.14)
     assert asks.signature().version == "1"
 
     with pytest.raises(Unavailable, match="forecaster-2 was not deployed"):
         served.server.deploy(register(std=0.0), service)
     assert served.server.deployment(service) == first, "a model whose std is 0 fails its smoke question"
-    assert served.ask(service).forecast([SNAPSHOT])[0].model_version == "1"
+    assert served.ask(service).forecast([SNAPSHOT]).rows[0].model_version == "1"
 
     other_features = ("vol_21", "rsi_14", "ret_1")
     with asking(served, service) as answers:
@@ -187,7 +187,7 @@ def test_forecaster_outlives_the_step_that_deployed_it_and_its_death_is_seen(
     deployed = server.deployment(service)
     assert (deployed.status, deployed.url) == ("deployed", step.stdout.strip())
     asks = V2Forecaster(partial(deployed_url, runtime.home, service), service, timeout_secs=20)
-    assert len(asks.forecast([SNAPSHOT])) == 1
+    assert len(asks.forecast([SNAPSHOT]).rows) == 1
 
     child = next(child for child in runtime.children() if child.name.startswith(service))
     os.kill(child.pid, signal.SIGKILL)

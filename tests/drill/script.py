@@ -9,7 +9,7 @@ import polars as pl
 
 from alphamill.domain.decisions import TradingState
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.domain.forecasts import Forecast, Forecasts, ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.ports import Clock, FeatureStore
 from alphamill.testing.bar_store import InMemoryBarStore
@@ -74,9 +74,10 @@ class SwayingForecaster:
     def signature(self) -> ModelSignature:
         return self._signature
 
-    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> list[Forecast]:
-        version = f"{self._signature.name}-{self._signature.version}"
-        return [Forecast(s.symbol, s.ts, self._of(s), self._std, version) for s in snapshots]
+    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> Forecasts:
+        version = self._signature.version
+        rows = tuple(Forecast(s.symbol, s.ts, self._of(s), self._std, version) for s in snapshots)
+        return Forecasts(self._signature, rows)
 
     def _of(self, snapshot: FeatureSnapshot) -> float:
         phase = (snapshot.ts.toordinal() + 2 * sum(snapshot.symbol.encode())) % 5

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.models import ModelCard
 from serving.forecaster.__main__ import main
 
@@ -30,9 +31,10 @@ def tensor(**changes: Any) -> dict[str, Any]:
     return {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": ROW, **changes}
 
 
-def infer(rest: httpx.Client, *tensors: dict[str, Any], **more: Any) -> httpx.Response:
+def infer(rest: httpx.Client, *tensors: dict[str, Any], version: str = "", **more: Any) -> httpx.Response:
     body = json.dumps({"inputs": list(tensors), **more})
-    return rest.post("/v2/models/forecaster/infer", content=body, headers={"Content-Type": "application/json"})
+    path = f"/v2/models/forecaster{f'/versions/{version}' if version else ''}/infer"
+    return rest.post(path, content=body, headers={"Content-Type": "application/json"})
 
 
 def infer_binary(rest: httpx.Client, head: Any, data: bytes, length: int | str | None = None) -> httpx.Response:
@@ -51,6 +53,7 @@ def test_metadata_and_signature_say_what_to_send(rest: httpx.Client) -> None:
     metadata = rest.get("/v2/models/forecaster").json()
     assert metadata["inputs"] == [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}]
     assert [output["name"] for output in metadata["outputs"]] == ["mean", "std"]
+    assert metadata["versions"] == ["1"]
     assert rest.get("/v2/models/forecaster/signature").json() == {
         "name": "forecaster",
         "version": "1",
@@ -70,6 +73,36 @@ def test_json_question_without_id_is_answered(rest: httpx.Client) -> None:
     assert outputs["std"] == pytest.approx([0.02, 0.02])
     assert answer.json()["model_version"] == "1"
     assert answer.json()["id"]
+
+
+def test_the_version_that_is_served_answers_under_its_own_path_as_without_one(rest: httpx.Client) -> None:
+    named, plain = infer(rest, tensor(), version="1", id="q-1"), infer(rest, tensor(), id="q-1")
+    assert named.status_code == 200, named.text
+    assert named.json() == plain.json()
+    assert named.json()["model_version"] == "1"
+    assert rest.get("/v2/models/forecaster/versions/1").json() == rest.get("/v2/models/forecaster").json()
+    assert rest.get("/v2/models/forecaster/versions/1/ready").json() == {"name": "forecaster", "ready": True}
+    assert rest.get("/v2/models/forecaster/versions/1/signature").json()["version"] == "1"
+
+
+def test_another_version_than_the_one_served_is_not_found(rest: httpx.Client) -> None:
+    path = "/v2/models/forecaster/versions"
+    for version in ("2", "01", "1x", ""):
+        answers = [infer(rest, tensor(), version=version)] if version else []
+        answers += [rest.get(f"{path}/{version}{rest_of}") for rest_of in ("", "/ready", "/signature", "/infer")]
+        answers += [rest.post(f"{path}/{version}/infer", content=b"neither is this read")]
+        assert [answer.status_code for answer in answers] == [404] * len(answers), version
+        assert {answer.text for answer in answers} == {f'{{"error":"forecaster serves version 1, not {version}."}}'}, (
+            version
+        )
+    assert rest.get(f"{path}/1/nonsense").status_code == 404
+    assert rest.get("/v2/models/other/versions/1/ready").status_code >= 400
+
+
+def test_an_answer_says_under_which_signature_it_was_given(rest: httpx.Client) -> None:
+    fields = rest.get("/v2/models/forecaster/signature").json()
+    signature = ModelSignature(**{**fields, "features": tuple(fields["features"])})
+    assert infer(rest, tensor()).json()["parameters"] == {"signature": signature.fingerprint}
 
 
 def test_json_answer_carries_the_id_and_only_the_outputs_asked_for(rest: httpx.Client) -> None:
@@ -193,6 +226,15 @@ def test_grpc_answers_and_refuses_as_rest_does(forecaster_ports: tuple[int, int]
         )
         answer = stub.ModelInfer(question, timeout=20)
         assert np.frombuffer(answer.raw_output_contents[0], dtype="<f4") == pytest.approx([0.14])
+        assert answer.model_version == "1"
+        question.model_version = "1"
+        assert stub.ModelInfer(question, timeout=20).model_version == "1"
+        question.model_version = "2"
+        with pytest.raises(grpc.RpcError) as gone:
+            stub.ModelInfer(question, timeout=20)
+        assert gone.value.code() is grpc.StatusCode.NOT_FOUND
+        assert gone.value.details() == "forecaster serves version 1, not 2."
+        question.model_version = ""
         question.inputs[0].shape[0] = 2
         question.raw_input_contents[0] *= 2
         answer = stub.ModelInfer(question, timeout=20)

@@ -52,6 +52,11 @@ class Universe(_Frozen):
 class ModelRef(_Frozen):
     service: str = Field(default="forecaster", description="Name of the inference service that is asked.")
     horizon_bars: int = Field(default=5, gt=0, description="Must equal the horizon the model was trained for.")
+    version: str | None = Field(
+        default=None,
+        min_length=1,
+        description='The version in the registry that must answer, such as "3"; null: whichever is deployed.',
+    )
 
 
 class Schedule(_Frozen):

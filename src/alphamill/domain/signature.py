@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.domain.forecasts import Forecast, Forecasts, ModelSignature
 from alphamill.errors import ForecasterUnavailable, InvalidFeatures
 
 FloatMatrix = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ def _lacking(signature: ModelSignature, snapshots: Sequence[FeatureSnapshot]) ->
     return InvalidFeatures(
         f"{snapshot.symbol} at {snapshot.ts.isoformat()} lacks {', '.join(missing)}.",
         field="features",
-        remedy=f"{signature.name} expects, in order: {', '.join(signature.features)}.",
+        remedy=f"{signature.model_id} expects, in order: {', '.join(signature.features)}.",
     )
 
 
@@ -62,7 +62,7 @@ def _refuse_non_finite(signature: ModelSignature, snapshots: Sequence[FeatureSna
     raise InvalidFeatures(
         f"{name} of {snapshot.symbol} at {snapshot.ts.isoformat()} is {snapshot.values[name]}, not a finite float32.",
         field=name,
-        remedy=f"{signature.name} expects finite values, in order: {', '.join(signature.features)}.",
+        remedy=f"{signature.model_id} expects finite values, in order: {', '.join(signature.features)}.",
     )
 
 
@@ -71,11 +71,13 @@ def to_forecasts(
     snapshots: Sequence[FeatureSnapshot],
     mean: npt.NDArray[np.floating],
     std: npt.NDArray[np.floating],
-) -> list[Forecast]:
-    """A model's answer as forecasts, one per snapshot in order.
+) -> Forecasts:
+    """A model's answer under its signature, one row per snapshot in order.
 
     Parameters
     ----------
+    signature
+        Of the version that gave `mean` and `std`.
     mean, std
         Shape (n_snapshots,), fractions over the horizon.
 
@@ -100,7 +102,8 @@ def to_forecasts(
             field="std" if np.isfinite(mean[first]) else "mean",
             remedy="Roll back to the previous version.",
         )
-    return [
+    rows = tuple(
         Forecast(snapshot.symbol, snapshot.ts, mean=m, std=s, model_version=signature.version)
         for snapshot, m, s in zip(snapshots, mean.tolist(), std.tolist(), strict=True)
-    ]
+    )
+    return Forecasts(signature, rows)

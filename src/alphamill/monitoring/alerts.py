@@ -7,7 +7,7 @@ from alphamill.domain.decisions import Decision, TradingState
 from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Position
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.errors import ForecasterUnavailable, MissingFeatures, StaleFeatures
+from alphamill.errors import ForecasterUnavailable, MissingFeatures, ModelMismatch, StaleFeatures
 
 _MEANING = {
     TradingState.ACTIVE: "It trades again.",
@@ -16,6 +16,7 @@ _MEANING = {
 }
 _NO_FEATURES = {StaleFeatures("").code, MissingFeatures("").code}
 _NO_FORECASTER = ForecasterUnavailable("").code
+_OTHER_MODEL = ModelMismatch("").code
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,18 @@ def forecaster_down(decision: Decision) -> Alert | None:
     )
 
 
+def other_model(decision: Decision) -> Alert | None:
+    """A model answers that the portfolio does not expect."""
+    refusal = next((r for r in decision.refusals if r.code == _OTHER_MODEL), None)
+    if refusal is None:
+        return None
+    return Alert(
+        f"{decision.portfolio}: another model answers than the one expected",
+        f"At {decision.decided_at:%Y-%m-%d %H:%M} UTC: {refusal.detail} Positions are held.",
+    )
+
+
 def of_decision(decision: Decision, spec: PortfolioSpec) -> list[Alert]:
     """All alerts one decision gives rise to."""
-    return [alert for alert in (features_unusable(decision, spec), forecaster_down(decision)) if alert is not None]
+    alerts = (features_unusable(decision, spec), forecaster_down(decision), other_model(decision))
+    return [alert for alert in alerts if alert is not None]

@@ -11,7 +11,7 @@ import polars as pl
 from alphamill.bootstrap import backtest_parts
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.domain.forecasts import Forecasts, ModelSignature
 from alphamill.domain.orders import Fill, Order
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.domain.signature import feature_matrix, to_forecasts
@@ -33,7 +33,7 @@ class SensitiveForecaster:
     def signature(self) -> ModelSignature:
         return self._signature
 
-    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> list[Forecast]:
+    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> Forecasts:
         values = feature_matrix(self._signature, snapshots).astype(np.float64)
         mean = 0.03 * np.sin(1_000.0 * values / (1.0 + np.abs(values))).mean(axis=1)
         return to_forecasts(self._signature, snapshots, mean, np.full(len(snapshots), 0.03))

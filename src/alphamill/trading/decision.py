@@ -24,7 +24,7 @@ def decision_of(
     target_id: str = "",
 ) -> Decision:
     """The decision of one portfolio at `market.ts`; the same moment and source always give the same id."""
-    signature = inputs.signature if inputs else None
+    answer = inputs.answer if inputs else None
     content = f"{spec.name}|{market.ts.isoformat()}|{source}"
     return Decision(
         id=f"dec_{hashlib.sha256(content.encode()).hexdigest()[:24]}",
@@ -33,8 +33,8 @@ def decision_of(
         source=source,
         state=record.state,
         data_version=market.data_version,
-        model_version=f"{signature.name}-{signature.version}" if signature else "",
-        run_id=signature.run_id if signature else "",
+        model_version=answer.signature.model_id if answer else "",
+        run_id=answer.signature.run_id if answer else "",
         nav_usd=record.nav_usd,
         prices=market.prices,
         snapshots=inputs.snapshots if inputs else (),

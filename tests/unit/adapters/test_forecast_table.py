@@ -8,7 +8,7 @@ import pytest
 
 from alphamill.adapters.memory.forecast_table import ForecastTable
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.domain.forecasts import Forecast, Forecasts, ModelSignature
 from alphamill.errors import DataUnfit, ForecasterUnavailable, InvalidConfig, InvalidFeatures
 
 SIGNATURE = ModelSignature("forecaster", "walk-forward", ("f0",), horizon_bars=5, data_version="7", run_id="r")
@@ -27,11 +27,11 @@ def snapshot(symbol: str = "AAA", ts: dt.datetime = TS, **values: float) -> Feat
 def test_forecast_is_the_row_of_symbol_and_time() -> None:
     table = ForecastTable(panel(), SIGNATURE)
     assert table.signature() == SIGNATURE
-    assert table.forecast([snapshot("BBB"), snapshot("AAA")]) == [
-        Forecast("BBB", TS, -0.2, 0.4, "walk-forward"),
-        Forecast("AAA", TS, 0.1, 0.3, "walk-forward"),
-    ]
-    assert table.forecast([]) == []
+    assert table.forecast([snapshot("BBB"), snapshot("AAA")]) == Forecasts(
+        SIGNATURE,
+        (Forecast("BBB", TS, -0.2, 0.4, "walk-forward"), Forecast("AAA", TS, 0.1, 0.3, "walk-forward")),
+    )
+    assert table.forecast([]) == Forecasts(SIGNATURE, ())
 
 
 @pytest.mark.parametrize("asked", [snapshot("CCC"), snapshot(ts=TS + dt.timedelta(seconds=1))])
@@ -40,9 +40,11 @@ def test_row_that_is_not_there_is_unavailable(asked: FeatureSnapshot) -> None:
         ForecastTable(panel(), SIGNATURE).forecast([snapshot(), asked])
 
 
-@pytest.mark.parametrize("values", [{"other": 1.0}, {"f0": float("nan")}])
-def test_snapshot_that_the_model_would_refuse_is_refused(values: dict[str, float]) -> None:
-    with pytest.raises(InvalidFeatures, match="f0 of AAA"):
+@pytest.mark.parametrize(
+    ("values", "what"), [({"other": 1.0}, "AAA at .* lacks f0"), ({"f0": float("nan")}, "f0 of AAA at .* is nan")]
+)
+def test_snapshot_that_the_model_would_refuse_is_refused(values: dict[str, float], what: str) -> None:
+    with pytest.raises(InvalidFeatures, match=what):
         ForecastTable(panel(), SIGNATURE).forecast([snapshot(**values)])
 
 

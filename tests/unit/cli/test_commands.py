@@ -25,7 +25,8 @@ from alphamill.testing.decisions import sample_spec
 HEAVY = ("deltalake", "fastapi", "feast", "httpx", "kfp", "kserve", "mlflow", "numpy", "pandas", "polars", "pydantic")
 COMMANDS = [
     ["demo"], ["ingest"], ["features"], ["train"], ["pipeline", "compile"], ["serve", "forecaster"],
-    ["serve", "gateway"], ["serve", "trader"], ["serve", "all"], ["backtest"], ["replay"], ["explain"], ["portfolio", "status"], ["portfolio", "halt"],
+    ["serve", "gateway"], ["serve", "trader"],
+    ["serve", "all"], ["backtest"], ["replay"], ["explain"], ["portfolio", "status"], ["portfolio", "halt"],
     ["portfolio", "reduce"], ["portfolio", "resume"], ["portfolio", "orders"], ["doctor"],
     ["check", "lookahead"], ["check", "learning"],
 ]  # fmt: skip

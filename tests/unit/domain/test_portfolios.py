@@ -22,6 +22,13 @@ def test_a_short_file_has_defaults_for_the_rest(tmp_path: Path) -> None:
     spec = load_portfolio(path)
     assert (spec.name, spec.universe.symbols, spec.sizing.max_weight) == ("x", ("AAPL",), 0.1)
     assert spec.sizing.gross_limit == 1.0
+    assert (spec.model.horizon_bars, spec.model.version) == (5, None)
+
+
+def test_a_file_may_pin_the_version_that_must_answer(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(with_spec('model: {version: "3"}'))
+    assert load_portfolio(path).model.version == "3"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,8 @@ def test_a_short_file_has_defaults_for_the_rest(tmp_path: Path) -> None:
         (NAMED, "spec", "spec is no mapping"),
         (HEAD + "metadata:\nspec: {}\n", "metadata", "metadata is no mapping"),
         (HEAD + "metadata: hello\nspec: {}\n", "metadata", "metadata is no mapping"),
+        (with_spec("model: {version: 3}"), "model.version", "valid string"),
+        (with_spec("model: {version: ''}"), "model.version", "at least 1 character"),
         (with_spec("colour: red"), "colour", "Extra inputs"),
         (with_spec("sizing: {max_weight: 0.1}, sizing: {max_weight: 0.4}"), None, "'sizing' stands there twice"),
         (with_spec("sizing: {gross_limit: 9}"), "sizing.gross_limit", "less than or equal to 4"),

@@ -51,6 +51,12 @@ def test_unusable_features_alert_only_when_no_symbol_is_left() -> None:
     assert "all 5 symbols were stale or missing, for example AAPL: two days old" in alert.body
 
 
+def test_another_model_than_the_one_expected_alerts() -> None:
+    (alert,) = alerts.of_decision(refused("MODEL_MISMATCH", *SYMBOLS), SPEC)
+    assert alert.title == "demo: another model answers than the one expected"
+    assert "two days old" in alert.body
+
+
 def test_unusable_features_alert_though_another_symbol_is_delisted() -> None:
     gone = refused("DELISTED", SYMBOLS[0]).refusals
     decision = replace(sample_decision(1), refusals=(*gone, *refused("STALE_FEATURES", *SYMBOLS[1:]).refusals))

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -10,12 +11,15 @@ import orjson
 
 from alphamill.domain.approval import approval_of
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.domain.forecasts import Forecasts, ModelSignature
 from alphamill.domain.signature import FloatMatrix, feature_matrix, to_forecasts
 from alphamill.errors import ForecasterUnavailable, NotFound
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
+#: Parameter of an answer: `ModelSignature.fingerprint` of who gave it.
+FINGERPRINT: Final = "signature"
 ATTEMPTS: Final = 3
+Asked = TypeVar("Asked")
 _OUTPUTS: Final = ("mean", "std")
 
 
@@ -25,15 +29,23 @@ class _Known:
     signature: ModelSignature
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    version: str
+    fingerprint: str
+    tensors: dict[str, FloatMatrix]
+
+
 class _Switched(Exception):
-    """Another version answers than the one the question was written for."""
+    """Another version is deployed than the one the question was written for."""
 
 
 class V2Forecaster:
     """Asks the model that is deployed at that moment; safe to share between threads.
 
-    The signature is read from the server once per version. When the deployment switches between two questions,
-    or during one, it is read again and the question asked again: an answer always belongs to its signature.
+    The signature is read from the server once per version, and every question names the version it is written for.
+    When the deployment switches between two questions, or during one, the signature is read again and the question
+    written again, if the snapshots hold what the new version needs: an answer always belongs to its signature.
 
     Parameters
     ----------
@@ -55,25 +67,38 @@ class V2Forecaster:
         self._client.close()
 
     def signature(self) -> ModelSignature:
-        """Of the version that is deployed now; asks the server only when the deployment has moved.
+        """Of the version that is deployed now: one that is known already is asked whether it still is.
 
         Raises
         ------
         ForecasterUnavailable
             Nothing is deployed, or it does not answer as a forecaster.
         """
-        return self._at(self._url()).signature
+        return self._settled(self._deployed)
 
-    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> list[Forecast]:
+    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> Forecasts:
         """See `ports.Forecaster`; raises `InvalidFeatures` before asking, `ForecasterUnavailable` after."""
         if not snapshots:
-            return []
+            return Forecasts(self.signature(), ())
+        return self._settled(lambda url: self._answered(self._at(url), snapshots))
+
+    def _deployed(self, url: str) -> ModelSignature:
+        known = self._known
+        if known is not None and known.url == url:
+            self._send("GET", f"{self._of_version(known)}/ready")
+        return self._at(url).signature
+
+    def _answered(self, known: _Known, snapshots: Sequence[FeatureSnapshot]) -> Forecasts:
+        matrix = feature_matrix(known.signature, snapshots)
+        tensors = self._ask(known, matrix)
+        return to_forecasts(known.signature, snapshots, tensors["mean"], tensors["std"])
+
+    def _settled(self, ask: Callable[[str], Asked]) -> Asked:
+        """What `ask` returns of the deployment's URL, asked again after a switch, at most `ATTEMPTS` times in all."""
         for attempt in range(1, ATTEMPTS + 1):
             url = self._url()
             try:
-                known = self._at(url)
-                mean, std = self._ask(known, feature_matrix(known.signature, snapshots))
-                return to_forecasts(known.signature, snapshots, mean, std)
+                return ask(url)
             except _Switched as error:
                 self._known = None
                 if attempt == ATTEMPTS:
@@ -113,7 +138,7 @@ class V2Forecaster:
         except (KeyError, TypeError, ValueError) as error:
             raise self._malformed(f"no signature ({error!r})", answer) from error
 
-    def _ask(self, known: _Known, matrix: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
+    def _ask(self, known: _Known, matrix: FloatMatrix) -> dict[str, FloatMatrix]:
         head = orjson.dumps(
             {
                 "inputs": [
@@ -131,15 +156,20 @@ class V2Forecaster:
             }
         )
         headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
-        url = f"{known.url}/v2/models/{self._service}/infer"
-        answer = self._send("POST", url, content=head + matrix.astype("<f4", copy=False).tobytes(), headers=headers)
+        url = f"{self._of_version(known)}/infer"
+        response = self._send("POST", url, content=head + matrix.astype("<f4", copy=False).tobytes(), headers=headers)
         try:
-            version, tensors = _read_answer(answer)
+            answer = _read_answer(response)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._malformed(f"not a v2 answer ({error!r})", answer) from error
-        if version != known.signature.version:
-            raise _Switched(f"version {version} answers a question for {known.signature.version}.")
-        return tensors["mean"], tensors["std"]
+            raise self._malformed(f"not a v2 answer ({error!r})", response) from error
+        if answer.version != known.signature.version:
+            raise _Switched(f"version {answer.version} answers a question for {known.signature.version}.")
+        if answer.fingerprint != known.signature.fingerprint:
+            raise _Switched(f"version {answer.version} answers under another signature than it has shown.")
+        return answer.tensors
+
+    def _of_version(self, known: _Known) -> str:
+        return f"{known.url}/v2/models/{self._service}/versions/{quote(known.signature.version, safe='')}"
 
     def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
         try:
@@ -149,8 +179,10 @@ class V2Forecaster:
                 f"{self._service} at {url} does not answer: {type(error).__name__} {error}.",
                 remedy="See the log of the forecaster.",
             ) from error
-        if answer.status_code == httpx.codes.BAD_REQUEST and "columns" in answer.text:
-            raise _Switched(f"{self._service} at {url} refused the question: {answer.text[:500]}")
+        if answer.status_code == httpx.codes.NOT_FOUND or (
+            answer.status_code == httpx.codes.BAD_REQUEST and "columns" in answer.text
+        ):
+            raise _Switched(f"{url} answered status {answer.status_code}: {answer.text[:500]}")
         if answer.status_code != httpx.codes.OK:
             raise self._malformed(f"status {answer.status_code}", answer)
         return answer
@@ -166,8 +198,8 @@ def _as_callable(endpoint: Callable[[], str] | str) -> Callable[[], str]:
     return (lambda: endpoint) if isinstance(endpoint, str) else endpoint
 
 
-def _read_answer(answer: httpx.Response) -> tuple[str, dict[str, FloatMatrix]]:
-    """Version and output tensors of a binary answer; `ValueError` or `KeyError` when it is not one."""
+def _read_answer(answer: httpx.Response) -> _Answer:
+    """Version, fingerprint and output tensors of a binary answer; `ValueError` or `KeyError` when it is not one."""
     start = int(answer.headers[HEADER_LENGTH])
     head = orjson.loads(answer.content[:start])
     tensors: dict[str, FloatMatrix] = {}
@@ -180,4 +212,4 @@ def _read_answer(answer: httpx.Response) -> tuple[str, dict[str, FloatMatrix]]:
         start += size
     if set(tensors) != set(_OUTPUTS):
         raise ValueError(f"outputs {sorted(tensors)}")
-    return str(head["model_version"]), tensors
+    return _Answer(str(head["model_version"]), str(head["parameters"][FINGERPRINT]), tensors)

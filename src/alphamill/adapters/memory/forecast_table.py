@@ -3,15 +3,19 @@
 import datetime as dt
 import math
 from collections.abc import Sequence
+from typing import Final
 
+import numpy as np
 import polars as pl
 
 from alphamill.domain.bars import UTC_TS
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
-from alphamill.errors import DataUnfit, ForecasterUnavailable, InvalidConfig, InvalidFeatures
+from alphamill.domain.forecasts import Forecast, Forecasts, ModelSignature
+from alphamill.domain.signature import feature_matrix
+from alphamill.errors import DataUnfit, ForecasterUnavailable, InvalidConfig
 
 _COLUMNS = ("symbol", "ts", "mean", "std")
+FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 
 
 class ForecastTable:
@@ -47,19 +51,19 @@ class ForecastTable:
     def signature(self) -> ModelSignature:
         return self._signature
 
-    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> list[Forecast]:
-        """One forecast per snapshot, by (symbol, ts).
+    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> Forecasts:
+        """One row per snapshot, by (symbol, ts), under the signature of the table.
 
         Raises
         ------
         InvalidFeatures
-            A snapshot lacks a feature of the signature, or it is not finite: the model would refuse it too.
+            A snapshot lacks a feature of the signature, or it is not a finite float32: the model would refuse it too.
         ForecasterUnavailable
             The table has no forecast for that symbol and time.
         """
         for snapshot in snapshots:
             self._check_features(snapshot)
-        return [self._forecast(snapshot.symbol, snapshot.ts) for snapshot in snapshots]
+        return Forecasts(self._signature, tuple(self._forecast(asked.symbol, asked.ts) for asked in snapshots))
 
     def _forecast(self, symbol: str, ts: dt.datetime) -> Forecast:
         if self._rows_at[0] != ts:
@@ -77,12 +81,8 @@ class ForecastTable:
     def _check_features(self, snapshot: FeatureSnapshot) -> None:
         values = snapshot.values
         for name in self._signature.features:
-            if name not in values or not math.isfinite(values[name]):
-                raise InvalidFeatures(
-                    f"{name} of {snapshot.symbol} at {snapshot.ts.isoformat()} is {values.get(name, 'missing')}.",
-                    field=name,
-                    remedy=f"{self._signature.name} expects, in order: {', '.join(self._signature.features)}.",
-                )
+            if not abs(values.get(name, math.nan)) <= FLOAT32_MAX:
+                feature_matrix(self._signature, [snapshot])  # raises, and says what is wrong
 
 
 def _checked(frame: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from alphamill.domain.features import FeatureSnapshot
-from alphamill.domain.forecasts import Forecast, ModelSignature
+from alphamill.domain.forecasts import Forecasts, ModelSignature
 from alphamill.domain.models import ModelCard
 from alphamill.domain.signature import FloatMatrix, feature_matrix, to_forecasts
 from alphamill.errors import ForecasterUnavailable, InvalidConfig, NotFound
@@ -53,10 +53,10 @@ class OnnxForecaster:
     def signature(self) -> ModelSignature:
         return self._signature
 
-    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> list[Forecast]:
+    def forecast(self, snapshots: Sequence[FeatureSnapshot]) -> Forecasts:
         """See `ports.Forecaster`; raises `InvalidFeatures` for missing or non-finite features."""
         if not snapshots:
-            return []
+            return Forecasts(self._signature, ())
         mean, std = self.predict(feature_matrix(self._signature, snapshots))
         return to_forecasts(self._signature, snapshots, mean, std)
 
