@@ -4,15 +4,15 @@ import gc
 
 import uvicorn
 
+from alphamill.bootstrap import wiring
 from alphamill.logs import configure
-from alphamill.runtimes.embedded.watch import exit_with_runtime
 from alphamill.settings import Settings, load_settings
 from serving.controller.app import create_app
 
 
 def main() -> None:
-    exit_with_runtime()
     settings = load_settings()
+    wiring(settings).join()
     configure(settings, "controller")
     serve(settings)
 

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from alphamill import __version__
-from alphamill.bootstrap import ControllerParts, controller_parts
+from alphamill.bootstrap import ControllerParts, controller_parts, wiring
+from alphamill.ports import Wiring
 from alphamill.settings import Settings
 from serving.controller import data, model, operations, portfolio, predict, problems
 from serving.controller.deps import Parts
@@ -17,14 +18,14 @@ from serving.controller.request_ids import RequestIds
 
 def create_app(
     settings: Settings,
-    make: Callable[[Settings], ControllerParts] = controller_parts,
+    make: Callable[[Wiring], ControllerParts] = controller_parts,
     started: Callable[[], object] = lambda: None,
 ) -> FastAPI:
     """Build the application; `make` is called when it starts, not before, and `started` once it has recovered."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        made = make(settings)
+        made = make(wiring(settings))
         engine = Engine(made.door, made.trader, made.bus, made.metrics)
         app.state.parts = Parts(
             settings=settings,

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from alphamill.door import Door
 from alphamill.monitoring import Metrics
-from alphamill.ports import FeatureStore, Forecaster, Ledger, ModelRegistry, ModelServer
+from alphamill.ports import Forecaster, Ledger, ModelRegistry, ModelServer, OnlineFeatures
 from alphamill.settings import Settings
 from alphamill.trading.trader import Trader
 from serving.controller.engine import Engine
@@ -22,7 +22,7 @@ class Parts:
     trader: Trader
     engine: Engine
     ledger: Ledger
-    features: FeatureStore
+    features: OnlineFeatures
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer

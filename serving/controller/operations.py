@@ -46,7 +46,7 @@ def ready(parts: WithParts) -> dict[str, str]:
             remedy="Nothing is sent until they agree; see docs/runbooks/ledger-and-broker-disagree.md.",
         )
     signature = parts.forecaster.signature()
-    parts.features.read_online(sorted(parts.trader.symbols), signature.features)
+    parts.features.read(sorted(parts.trader.symbols), signature.features)
     deployment = parts.model_server.deployment(parts.settings.model_name)
     if deployment.status != "deployed":
         raise ForecasterUnavailable(

@@ -1,4 +1,4 @@
-"""Composition root: settings in, wired objects out. The only place that knows which adapter serves which port.
+"""Composition root: settings in, wired objects out. A runtime builds the parts; here they are put together.
 
 Adapters are imported inside the functions: asking for the ledger must not load torch.
 """
@@ -13,29 +13,18 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from alphamill.domain.calendars import last_close, session_open
-from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
-from alphamill.errors import InvalidConfig
-from alphamill.ports import (
-    BarStore,
-    Clock,
-    EventBus,
-    FeatureStore,
-    Forecaster,
-    Ledger,
-    MarketFeed,
-    ModelRegistry,
-    ModelServer,
-)
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import NotSupported
+from alphamill.ports import Clock, EventBus, Forecaster, Ledger, ModelRegistry, ModelServer, OnlineFeatures, Wiring
 from alphamill.settings import Settings
 
 if TYPE_CHECKING:
-    from alphamill.adapters.brokers.paper.broker import PaperBroker
-    from alphamill.adapters.kserve.v2 import V2Forecaster
-    from alphamill.adapters.notify.apprise import AppriseNotifier
-    from alphamill.adapters.sql.ledger import SqlLedger
+    from alphamill.adapters.files.progress import ProgressTail
+    from alphamill.domain.forecasts import ModelSignature
     from alphamill.door import Door, Roster
     from alphamill.evaluation.backtest import BacktestParts
     from alphamill.monitoring import Metrics
+    from alphamill.runtimes.embedded.runtime import Runtime
     from alphamill.trading.portfolio_trader import PortfolioTrader
     from alphamill.trading.trader import Trader
 
@@ -43,24 +32,40 @@ if TYPE_CHECKING:
 JOURNAL_SESSIONS = 21
 
 
-def market_feed(name: str) -> MarketFeed:
-    """``sample`` is the bundled real sample; anything else is a folder of CSV or Parquet files."""
-    from alphamill.adapters.feeds.files import FolderFeed
-    from alphamill.adapters.feeds.sample import SampleFeed
+def wiring(settings: Settings) -> Wiring:
+    """The parts of the runtime that `settings` name; none is built, and nothing reached, before it is asked for.
 
-    return SampleFeed() if name == "sample" else FolderFeed(Path(name))
+    Raises
+    ------
+    InvalidConfig
+        The cluster runtime lacks an address; names the variables.
+    """
+    if settings.runtime == "cluster":
+        from alphamill.runtimes.cluster.wiring import ClusterWiring
+
+        return ClusterWiring(settings)
+    from alphamill.runtimes.embedded.wiring import EmbeddedWiring
+
+    return EmbeddedWiring(settings)
 
 
-def table_uri(settings: Settings, table: str) -> str:
-    """Where a Delta table of the lake lies: landing, bars, quarantine, features, training."""
-    return f"{settings.lake}/{table}"
+def supervisor(settings: Settings, *, fresh: bool = False) -> "Runtime":
+    """Who owns this home, its Redis and the child processes of a command, for the length of a block.
 
+    Raises
+    ------
+    NotSupported
+        In a cluster Kubernetes does that.
+    """
+    if settings.runtime != "embedded":
+        raise NotSupported(
+            f"the {settings.runtime} runtime starts no processes from the command line.",
+            field="ALPHAMILL_RUNTIME",
+            remedy="Set ALPHAMILL_RUNTIME=embedded for this command, or use what runs in the cluster.",
+        )
+    from alphamill.runtimes.embedded.runtime import Runtime
 
-def bar_store(settings: Settings, table: str = "bars") -> BarStore:
-    """One Delta table below the lake: ``landing`` before validation, ``bars`` after it."""
-    from alphamill.adapters.delta.bar_store import DeltaBarStore
-
-    return DeltaBarStore(table_uri(settings, table))
+    return Runtime(settings, fresh=fresh)
 
 
 def model_features(settings: Settings) -> tuple[str, ...]:
@@ -70,74 +75,32 @@ def model_features(settings: Settings) -> tuple[str, ...]:
     return tuple(feature.name for feature in resolve(settings.model_features or MODEL_FEATURES))
 
 
-def feature_store(settings: Settings) -> FeatureStore:
-    from alphamill.adapters.feast.store import FeastFeatureStore
-
-    return FeastFeatureStore(
-        settings.feature_repo, settings.home.resolve() / "features", settings.redis_url.get_secret_value()
-    )
-
-
-def model_registry(settings: Settings) -> ModelRegistry:
-    from alphamill.adapters.mlflow.registry import MlflowRegistry
-
-    return MlflowRegistry(settings.tracking_uri, mlflow_artifacts(settings))
-
-
-def mlflow_artifacts(settings: Settings) -> str:
-    """Folder or bucket of MLflow's artifacts."""
-    return str(settings.home.resolve() / "mlflow")
-
-
-def model_server(settings: Settings) -> ModelServer:
+def system_clock() -> Clock:
+    """The wall clock, of any runtime."""
     from alphamill.adapters.clock.system import SYSTEM_CLOCK
-    from alphamill.runtimes.embedded.model_server import LocalModelServer
 
-    return LocalModelServer(model_registry(settings), settings.home.resolve(), SYSTEM_CLOCK)
-
-
-def forecaster(settings: Settings) -> "V2Forecaster":
-    """Asks whatever version is deployed under the model's name at that moment."""
-    from alphamill.adapters.kserve.v2 import V2Forecaster
-    from alphamill.runtimes.embedded.deployments import deployed_url
-
-    endpoint = partial(deployed_url, settings.home.resolve(), settings.model_name)
-    return V2Forecaster(endpoint, settings.model_name, settings.forecast_timeout_secs)
+    return SYSTEM_CLOCK
 
 
-def ledger(settings: Settings) -> "SqlLedger":
-    from alphamill.adapters.sql.ledger import SqlLedger
+def folder_forecaster(model_dir: Path) -> Forecaster:
+    """The model of a folder (model.onnx, card.json), asked in this process."""
+    from alphamill.adapters.onnx.forecaster import OnnxForecaster
 
-    return SqlLedger(settings.ledger_url)
-
-
-def event_bus(settings: Settings) -> EventBus:
-    from alphamill.adapters.redis.events import RedisEventBus
-
-    return RedisEventBus(settings.redis_url.get_secret_value())
+    return OnnxForecaster(model_dir)
 
 
-def notifier(settings: Settings, on_failure: Callable[[], object] = lambda: None) -> "AppriseNotifier":
-    from alphamill.adapters.notify.apprise import AppriseNotifier
+def panel_forecaster(panel: pl.DataFrame, signature: "ModelSignature") -> Forecaster:
+    """Forecasts made before (symbol, ts, mean, std), looked up."""
+    from alphamill.adapters.memory.forecast_table import ForecastTable
 
-    return AppriseNotifier([url.get_secret_value() for url in settings.notify_urls], on_failure=on_failure)
+    return ForecastTable(panel, signature)
 
 
-def portfolios(settings: Settings) -> list[PortfolioSpec]:
-    """The configured portfolios; `InvalidConfig` when there is none, or two share a name."""
-    specs = [load_portfolio(path) for path in settings.portfolios]
-    needs = {
-        "at least one": len(specs) > 0,
-        "names of their own": len({spec.name for spec in specs}) == len(specs),
-    }
-    for what, met in needs.items():
-        if not met:
-            raise InvalidConfig(
-                f"the portfolios {[spec.name for spec in specs]} need {what}.",
-                field="ALPHAMILL_PORTFOLIOS",
-                remedy="Name each portfolio file once.",
-            )
-    return specs
+def progress_tail(path: Path) -> "ProgressTail":
+    """What steps append to the file of progress, read as it grows."""
+    from alphamill.adapters.files.progress import ProgressTail
+
+    return ProgressTail(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +111,7 @@ class ControllerParts:
     trader: "Trader"
     bus: EventBus
     ledger: Ledger
-    features: FeatureStore
+    features: OnlineFeatures
     forecaster: Forecaster
     registry: ModelRegistry
     model_server: ModelServer
@@ -161,13 +124,11 @@ class ControllerParts:
             close()
 
 
-def controller_parts(settings: Settings) -> ControllerParts:
+def controller_parts(parts: Wiring) -> ControllerParts:
     """Wire the live path: real stores, the deployed forecaster, the broker of the portfolio file."""
     from prometheus_client import CollectorRegistry
 
     from alphamill.adapters.clock.bars import BarClock
-    from alphamill.adapters.clock.system import SystemClock
-    from alphamill.adapters.sql.journal import SqlBarJournal
     from alphamill.door import Door, door_checks
     from alphamill.features.history import BarHistory
     from alphamill.monitoring import Metrics
@@ -177,19 +138,20 @@ def controller_parts(settings: Settings) -> ControllerParts:
     from alphamill.trading.portfolio_trader import PortfolioTrader
     from alphamill.trading.trader import Trader
 
-    specs = portfolios(settings)
+    settings, specs = parts.settings, parts.portfolios()
     bar_clock = BarClock()
-    clock: Clock = bar_clock if settings.clock == "bars" else SystemClock()
+    clock = bar_clock if settings.clock == "bars" else parts.clock()
     metrics = Metrics(CollectorRegistry())
-    books, asks = ledger(settings), forecaster(settings)
-    tells, journal = notifier(settings, metrics.notification_failures.inc), SqlBarJournal(settings.ledger_url)
+    books, asks, journal = parts.ledger(), parts.forecaster(settings.model_name), parts.journal()
     journal.prune(JOURNAL_SESSIONS)
-    store = bar_store(settings)
+    # Built last of what is closed: its messages go out before connections are released.
+    tells = parts.notifier(metrics.notification_failures.inc)
+    store, online = parts.bars(), parts.online_features()
     desks = []
     for calendar in dict.fromkeys(spec.universe.calendar for spec in specs):
         own = [spec for spec in specs if spec.universe.calendar == calendar]
-        brokers = [paper_broker(settings, spec) for spec in own]
-        history, features = BarHistory(), NewestFeatures(feature_store(settings))
+        brokers = [parts.broker(spec) for spec in own]
+        history, features = BarHistory(), NewestFeatures(online)
         traders = [
             PortfolioTrader(
                 spec,
@@ -214,35 +176,17 @@ def controller_parts(settings: Settings) -> ControllerParts:
             )
         )
     trader = Trader(store=store, desks=desks, ledger=books, tell=lambda alert: tells.notify(alert.title, alert.body))
-    door = Door(check=door_checks(SystemClock()), journal=journal, store=store, clock=clock)
-    registry = model_registry(settings)
     return ControllerParts(
-        door=door,
+        door=Door(check=door_checks(parts.clock()), journal=journal, store=store, clock=clock),
         trader=trader,
-        bus=event_bus(settings),
+        bus=parts.events(),
         ledger=books,
-        features=feature_store(settings),
+        features=online,
         forecaster=asks,
-        registry=registry,
-        model_server=model_server(settings),
+        registry=parts.registry(),
+        model_server=parts.model_server(),
         metrics=metrics,
-        closers=(tells.close, journal.close, books.close, asks.close),
-    )
-
-
-def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
-    """The broker of one portfolio; its books outlive the process, like a real broker's."""
-    from alphamill.adapters.brokers.paper.broker import PaperBroker
-    from alphamill.adapters.brokers.paper.store import SqlPaperStore
-
-    books = SqlPaperStore(f"sqlite:///{settings.home.resolve() / f'paper_broker_{spec.name}.db'}")
-    opens = partial(session_open, spec.universe.calendar)
-    return PaperBroker(
-        spec.broker,
-        initial_cash={spec.name: spec.initial_cash_usd},
-        store=books,
-        session_open=opens,
-        delistings=spec.universe.delistings,
+        closers=(parts.close,),
     )
 
 

@@ -1,6 +1,7 @@
 """Settings: typed, frozen, read once from the environment (prefix ``ALPHAMILL_``).
 
-An adapter is chosen by a URL or a kind here, never by asking which runtime this is.
+`runtime` chooses who builds the parts (`alphamill.bootstrap.wiring`); within a runtime an adapter is chosen by a URL or
+a kind. Nothing else asks which runtime this is.
 """
 
 import difflib
@@ -47,6 +48,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    runtime: Literal["embedded", "cluster"] = Field(
+        default="embedded",
+        description="embedded: this machine, with child processes; cluster: services of a Kubernetes cluster by their "
+        "addresses, each of which must be set.",
+    )
     home: Path = Field(
         default=Path(".alphamill"), description="Folder of all embedded state; safe to delete when nothing runs."
     )
@@ -80,6 +86,14 @@ class Settings(BaseSettings):
     )
     model_name: str = Field(
         default="forecaster", pattern=r"^[a-z][a-z0-9-]{0,40}$", description="Registered model and inference service."
+    )
+    namespace: str = Field(
+        default="alphamill", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Of the cluster's services."
+    )
+    forecaster_url: str = Field(
+        default="http://{service}-predictor.{namespace}.svc.cluster.local",
+        pattern=r"^https?://[^{}]*(\{namespace\}[^{}]*)?\{service\}[^{}]*(\{namespace\}[^{}]*)?$",
+        description="Where a cluster's inference service answers; {service} and {namespace} are filled in.",
     )
     controller_host: str = Field(default="127.0.0.1", description="Address the controller listens on.")
     controller_port: int = Field(default=8800, ge=1, le=65535, description="Port the controller listens on.")

@@ -21,7 +21,7 @@ def forecaster(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the v2 REST protocol.")] = 8080,
 ) -> None:
     """Serve a model over the v2 inference protocol."""
-    from alphamill.bootstrap import model_registry
+    from alphamill.bootstrap import wiring
     from alphamill.runtimes.embedded.children import require_free
     from serving.forecaster.__main__ import main
 
@@ -29,7 +29,7 @@ def forecaster(
     settings = settings_with()
     version = "unregistered"
     if model_dir is None:
-        registry = model_registry(settings)
+        registry = wiring(settings).registry()
         found = registry.get(settings.model_name, model)
         model_dir, version = registry.download(found, settings.home.resolve() / "models" / found.id), found.version
     arguments = ["--model-dir", str(model_dir), "--model-name", settings.model_name, "--model-version", version]
@@ -45,17 +45,17 @@ def controller(
 
     With ALPHAMILL_REDIS_URL set nothing is started: Redis and the forecaster must run already.
     """
-    from alphamill.bootstrap import model_registry, model_server
     from alphamill.cli.console import out
     from alphamill.runtimes.embedded.children import require_free
     from serving.controller.__main__ import serve
 
     given = settings_with(portfolio)
     require_free(given.controller_host, given.controller_port, "ALPHAMILL_CONTROLLER_PORT")
-    with services(given) as settings:
+    with services(given) as parts:
+        settings = parts.settings
         if settings is not given:
-            version = model_registry(settings).get(settings.model_name, model)
-            deployment = model_server(settings).deploy(version, settings.model_name)
+            version = parts.registry().get(settings.model_name, model)
+            deployment = parts.model_server().deploy(version, settings.model_name)
             out().print(f"{deployment.model_id} answers at {deployment.url}")
         out().print(f"controller: http://{settings.controller_host}:{settings.controller_port}/docs")
         serve(settings)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.sql import SqlBarJournal
-from alphamill.bootstrap import JOURNAL_SESSIONS, controller_parts
+from alphamill.bootstrap import JOURNAL_SESSIONS, controller_parts, wiring
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.calendars import next_open
 from alphamill.domain.decisions import TradingState
@@ -385,12 +385,12 @@ def test_a_fill_carries_the_time_of_its_open(system) -> None:
 def test_a_start_prunes_what_the_journal_no_longer_needs(
     tmp_path: Path, market: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alphamill.bootstrap.model_registry", lambda settings: InMemoryModelRegistry())
+    monkeypatch.setattr("alphamill.runtimes.stores.Stores.registry", lambda stores: InMemoryModelRegistry())
     settings = Settings(home=tmp_path)
     journal = SqlBarJournal(settings.ledger_url)
     journal.append(market)
     journal.mark_merged(market)
-    parts = controller_parts(settings)
+    parts = controller_parts(wiring(settings))
     parts.close()
     kept = market["session"].n_unique() - JOURNAL_SESSIONS
     assert journal.prune(0) == market.filter(pl.col("session") >= market["session"].unique().sort()[kept]).height
