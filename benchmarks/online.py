@@ -1,9 +1,10 @@
 """Newest features into the online store and out of it, for 5, 50 and 500 names of 3,300 days, on a real Redis.
 
 Write: all registered features of one new bar per name. "Compute" is `features.newest` over the whole history, "write"
-is `OnlineFeatures.write`, which reads what is there, refuses older rows and writes the rest. Its peer writes the same bytes to
-the same keys in one redis-py pipeline and looks at nothing. Read: the model's features, with the staleness guard. Its
-peers are the same hashes read in one pipeline and left undecoded, and Feast's own client, which checks no age.
+is that of the online store, which reads what is there, refuses older rows and writes the rest. Its peer writes the same
+bytes to the same keys in one redis-py pipeline and looks at nothing. Read: the model's features, with the staleness
+guard. Its peers are the same hashes read in one pipeline and left undecoded, and Feast's own client, which checks no
+age.
 """
 
 import datetime as dt

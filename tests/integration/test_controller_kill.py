@@ -41,8 +41,8 @@ ZYGOTE = """
 import json, os, signal, sys
 import serving.controller.__main__ as controller
 import alphamill.adapters.brokers.paper.store, alphamill.adapters.delta.bar_store, alphamill.adapters.redis.events
-import alphamill.adapters.feast.offline_features, alphamill.adapters.sql, alphamill.adapters.kserve.v2, alphamill.features
-import alphamill.ingestion, alphamill.validation, mlflow
+import alphamill.adapters.feast.offline_features, alphamill.adapters.sql, alphamill.adapters.kserve.v2
+import alphamill.features, alphamill.ingestion, alphamill.validation, mlflow
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print("ready", flush=True)
 pids = []
