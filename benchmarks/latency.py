@@ -148,17 +148,24 @@ class Trial:
         """Store and features of the past, the controller's parts, and bars to come as they arrive at the door."""
         import polars as pl
 
-        from alphamill import bootstrap
+        from alphamill.bootstrap import controller_parts, wiring
         from alphamill.domain.bars import RAW_BAR_SCHEMA
         from alphamill.proofs.synthetic_market import synthetic_market
 
         bars = synthetic_market(self.names, self.history + sessions, seed=1)
         first = bars["session"].unique().sort()[self.history]
-        bootstrap.bar_store(self.settings).append(bars.filter(pl.col("session") < first))
+        parts = wiring(self.settings)
+        parts.bars().append(bars.filter(pl.col("session") < first))
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            bootstrap.feature_store(self.settings).apply()  # type: ignore[attr-defined]
+            self._declare_features()
         raw = bars.filter(pl.col("session") >= first).select(RAW_BAR_SCHEMA.names()).sort("session", "symbol")
-        return raw.partition_by("session", maintain_order=True), bootstrap.controller_parts(self.settings)
+        return raw.partition_by("session", maintain_order=True), controller_parts(parts)
+
+    def _declare_features(self) -> None:
+        from alphamill.adapters.feast.repo import FeastRepo
+
+        home, redis_url = self.settings.home.resolve(), self.settings.redis_url.get_secret_value()
+        FeastRepo(self.settings.feature_repo, home / "features", redis_url).apply()
 
     def _instrument(self, parts: Any, engine: Any) -> None:
         from alphamill.trading import loop as loop_module
@@ -177,8 +184,8 @@ class Trial:
         watch(loop_module, "market_at", history)
         watch(loop._listeners[-1], "on_bars", fills)
         watch(loop, "_refresh", compute)
-        watch(controller._features, "write_online", write)
-        watch(controller._features, "read_online", online)
+        watch(controller._features, "write", write)
+        watch(controller._features, "read", online)
         watch(controller._forecaster, "signature", ask)
         watch(controller._forecaster, "forecast", ask)
         watch(controller._ledger, "load", load)

@@ -1,9 +1,10 @@
 """Newest features into the online store and out of it, for 5, 50 and 500 names of 3,300 days, on a real Redis.
 
 Write: all registered features of one new bar per name. "Compute" is `features.newest` over the whole history, "write"
-is `write_online`, which reads what is there, refuses older rows and writes the rest. Its peer writes the same bytes to
-the same keys in one redis-py pipeline and looks at nothing. Read: the model's features, with the staleness guard. Its
-peers are the same hashes read in one pipeline and left undecoded, and Feast's own client, which checks no age.
+is that of the online store, which reads what is there, refuses older rows and writes the rest. Its peer writes the same
+bytes to the same keys in one redis-py pipeline and looks at nothing. Read: the model's features, with the staleness
+guard. Its peers are the same hashes read in one pipeline and left undecoded, and Feast's own client, which checks no
+age.
 """
 
 import datetime as dt
@@ -44,7 +45,7 @@ are one code instead.
 
 
 def measure(quick: bool) -> Section:
-    from alphamill.adapters.feast.store import FeastFeatureStore
+    from alphamill.adapters.feast.repo import FeastRepo
     from alphamill.runtimes.embedded import Runtime
     from alphamill.settings import Settings
 
@@ -52,12 +53,12 @@ def measure(quick: bool) -> Section:
     with TemporaryDirectory(prefix="alphamill-bench-") as folder, Runtime(Settings(home=Path(folder))) as runtime:
         settings = runtime.settings
         redis_url = settings.redis_url.get_secret_value()
-        store = FeastFeatureStore(settings.feature_repo, Path(folder) / "features", redis_url)
+        repo = FeastRepo(settings.feature_repo, Path(folder) / "features", redis_url)
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # Feast says what it makes
-            store.apply()
+            repo.apply()
         rows, checks = [], []
         for names in sizes:
-            parts = _Parts(store, redis_url, names, sessions)
+            parts = _Parts(repo, redis_url, names, sessions)
             rows += _write_rows(names, parts, quick)
             rows += _read_rows(names, parts, quick)
             checks.append(parts.check())
@@ -68,23 +69,24 @@ def measure(quick: bool) -> Section:
 class _Parts:
     """One universe with its history, its rows in Redis, and the raw commands that write and read the same."""
 
-    def __init__(self, store: Any, redis_url: str, names: int, sessions: int) -> None:
+    def __init__(self, repo: Any, redis_url: str, names: int, sessions: int) -> None:
         from redis import Redis
 
+        from alphamill.adapters.feast.online_features import FeastOnlineFeatures
         from alphamill.features import MODEL_FEATURES, newest
         from alphamill.features.history import BarHistory
         from benchmarks.market import bars
 
-        self.store, self.features = store, MODEL_FEATURES
+        self.repo, self.store, self.features = repo, FeastOnlineFeatures(repo), MODEL_FEATURES
         frame = bars(names, sessions, prefix=f"U{names}N")
         self.symbols = frame["symbol"].unique(maintain_order=True).to_list()
         self.history = BarHistory.from_bars(frame)
         self.rows = newest(self.history)
         self.client = Redis.from_url(redis_url)
         self._days = itertools.count(1)
-        store.write_online(self.rows)
-        self.keys = [store._redis._key(symbol) for symbol in self.symbols]
-        self.fields = [*map(store._redis._field, self.features), b"_ts:daily_features"]
+        self.store.write(self.rows)
+        self.keys = [repo.redis._key(symbol) for symbol in self.symbols]
+        self.fields = [*map(repo.redis._field, self.features), b"_ts:daily_features"]
         self.hashes = [self.client.hgetall(key) for key in self.keys]
 
     def next_day(self) -> None:
@@ -99,7 +101,7 @@ class _Parts:
         newest(self.history)
 
     def write(self) -> None:
-        self.store.write_online(self.rows)
+        self.store.write(self.rows)
 
     def compute_and_write(self) -> None:
         self.compute()
@@ -114,7 +116,7 @@ class _Parts:
     def read(self) -> None:
         from alphamill.features import require_fresh
 
-        snapshots = self.store.read_online(self.symbols, self.features)
+        snapshots = self.store.read(self.symbols, self.features)
         fresh, _ = require_fresh(snapshots, self.symbols, self.at, dt.timedelta(days=4))
         assert len(fresh) == len(self.symbols)
 
@@ -129,7 +131,7 @@ class _Parts:
             return pipe.execute()
 
     def read_sdk(self) -> dict[str, list[Any]]:
-        answer = self.store._store.get_online_features(
+        answer = self.repo.store.get_online_features(
             features=[f"daily_features:{name}" for name in self.features],
             entity_rows=[{"symbol": symbol} for symbol in self.symbols],
         )
@@ -141,7 +143,7 @@ class _Parts:
 
         self.next_day()
         self.write()
-        ours = self.store.read_online(self.symbols, self.features)
+        ours = self.store.read(self.symbols, self.features)
         theirs = self.read_sdk()
         values = [[ours[symbol].values[name] for symbol in self.symbols] for name in self.features]
         what = f"{len(self.symbols)} names as Feast's client reads them"

@@ -98,7 +98,8 @@ def _searched(dataset: Any, tracking: Any, trials: int) -> tuple[Any, float, tup
 
 def _looped(dataset: Any, tracking: Any, result: Any) -> tuple[list[tuple[float, ...]], float]:
     """The same folds and the same records, in this process."""
-    from alphamill.adapters.ray.tune import _log_trial, score_folds
+    from alphamill.adapters.ray.tune import _log_trial
+    from alphamill.training.trials import score_folds
     from alphamill.training.windows import tuning_windows
 
     start = time.perf_counter()

@@ -23,7 +23,7 @@ GUARD = runpy.run_path(str(ROOT / "src" / "alphamill" / "runtimes" / "embedded" 
 PARENT = runpy.run_path(str(ROOT / "src" / "alphamill" / "cli" / "parent.py"))
 
 UV = "uv==0.13.9"
-EXTRAS = "embedded,pipeline,trainer,forecaster,serving,bench,dev"
+EXTRAS = "embedded,cluster,pipeline,trainer,forecaster,serving,bench,dev"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "setup.json"

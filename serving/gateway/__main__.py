@@ -2,16 +2,16 @@
 
 import uvicorn
 
+from alphamill.bootstrap import wiring
 from alphamill.logs import configure
-from alphamill.runtimes.embedded.watch import exit_with_runtime
 from alphamill.settings import Settings, load_settings
 from serving.collector import keep_what_is_there
 from serving.gateway.app import create_app
 
 
 def main() -> None:
-    exit_with_runtime()
     settings = load_settings()
+    wiring(settings).join()
     configure(settings, "gateway")
     serve(settings)
 

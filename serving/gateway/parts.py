@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alphamill import bootstrap
+from alphamill.bootstrap import bar_clock, rosters, wiring
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.door import Door, Roster, door_checks
 from alphamill.monitoring import Metrics
@@ -16,25 +16,20 @@ def gateway_parts(settings: Settings) -> Parts:
     """Wire the gateway: journal, bars table and ledger as they are configured, the deployed forecaster."""
     from prometheus_client import CollectorRegistry
 
-    from alphamill.adapters.clock.bars import BarClock
-    from alphamill.adapters.clock.system import SYSTEM_CLOCK
-
-    metrics, books = Metrics(CollectorRegistry()), bootstrap.ledger(settings)
-    journal, board = bootstrap.journal(settings), bootstrap.status_board(settings)
-    bars = BarClock()
+    wired, metrics = wiring(settings), Metrics(CollectorRegistry())
+    books, wall, told = wired.ledger(), wired.clock(), bar_clock()
     for record in books.records():
         if record.last_settled_at is not None:
-            bars.tell(record.last_settled_at)
-    clock: Clock = bars if settings.clock == "bars" else SYSTEM_CLOCK
-    door = Door(check=door_checks(SYSTEM_CLOCK), journal=journal, store=bootstrap.bar_store(settings), clock=clock)
+            told.tell(record.last_settled_at)
+    clock: Clock = told if settings.clock == "bars" else wall
+    door = Door(check=door_checks(wall), journal=wired.journal(), store=wired.bars(), clock=clock)
     merging = Merging(
         door,
-        bootstrap.event_bus(settings, "gateway"),
+        wired.events("gateway"),
         metrics,
-        rosters=Awaited(books, bootstrap.portfolios(settings)),
-        on_merged=bars.tell,
+        rosters=Awaited(books, wired.portfolios()),
+        on_merged=told.tell,
     )
-    asks = bootstrap.forecaster(settings)
     return Parts(
         settings=settings,
         door=door,
@@ -42,14 +37,14 @@ def gateway_parts(settings: Settings) -> Parts:
         ledger=books,
         view=books,
         history=books,
-        board=board,
-        forecaster=asks,
-        registry=bootstrap.model_registry(settings),
-        model_server=bootstrap.model_server(settings),
+        board=wired.status_board(),
+        forecaster=wired.forecaster(settings.model_name),
+        registry=wired.registry(),
+        model_server=wired.model_server(),
         clock=clock,
-        wall=SYSTEM_CLOCK,
+        wall=wall,
         metrics=metrics,
-        closers=(journal.close, board.close, books.close, asks.close),
+        closers=(wired.close,),
     )
 
 
@@ -62,4 +57,4 @@ class Awaited:
     def __call__(self) -> list[Roster]:
         known: dict[str, tuple[PortfolioSpec, Any]] = {spec.name: (spec, ()) for spec in self._configured}
         known |= {record.name: (record.spec, record.positions) for record in self._view.records()}
-        return bootstrap.rosters(known.values())
+        return rosters(known.values())

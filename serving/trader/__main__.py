@@ -2,8 +2,8 @@
 
 import uvicorn
 
+from alphamill.bootstrap import wiring
 from alphamill.logs import configure
-from alphamill.runtimes.embedded.watch import exit_with_runtime
 from alphamill.settings import Settings, load_settings
 from serving.collector import keep_what_is_there
 from serving.trader.app import create_app
@@ -11,8 +11,8 @@ from serving.trader.parts import trading_loop
 
 
 def main() -> None:
-    exit_with_runtime()
     settings = load_settings()
+    wiring(settings).join()
     configure(settings, "trader")
     serve(settings)
 

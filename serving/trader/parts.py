@@ -5,12 +5,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from alphamill import bootstrap
+from alphamill.bootstrap import bar_clock, wiring
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import AlphamillError
 from alphamill.features.history import BarHistory
 from alphamill.monitoring import Metrics
-from alphamill.ports import BarListener, Books, Clock, Forecaster, Grant, ModelServer, Notifier
+from alphamill.ports import Clock, Grant, ModelServer
 from alphamill.settings import Settings
 from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
@@ -24,18 +24,16 @@ def trading_loop(settings: Settings) -> tuple[TradingLoop, Metrics]:
     """The loop of this process, and what it counts."""
     from prometheus_client import CollectorRegistry
 
-    from alphamill.adapters.clock.system import SYSTEM_CLOCK
-
-    metrics, holder = Metrics(CollectorRegistry()), f"{socket.gethostname()}-{os.getpid()}"
-    server = bootstrap.model_server(settings)
+    wired, metrics = wiring(settings), Metrics(CollectorRegistry())
+    holder, server = f"{socket.gethostname()}-{os.getpid()}", wired.model_server()
     loop = TradingLoop(
         lambda grant: trading(settings, grant, metrics),
-        lease=bootstrap.lease(settings),
+        lease=wired.lease(),
         holder=holder,
         renew_secs=settings.lease_ttl_secs / 3,
-        bus=bootstrap.event_bus(settings, holder),
-        board=bootstrap.status_board(settings),
-        clock=SYSTEM_CLOCK,
+        bus=wired.events(holder),
+        board=wired.status_board(),
+        clock=wired.clock(),
         metrics=metrics,
         missing=lambda: _missing(settings, server),
     )
@@ -56,64 +54,31 @@ class Trading:
     """A started trader, and what it holds open."""
 
     trader: Trader
-    closers: tuple[Callable[[], None], ...]
-
-    def close(self) -> None:
-        """Let messages under way go out, then release connections."""
-        for close in self.closers:
-            close()
+    close: Callable[[], None]
 
 
 def trading(settings: Settings, grant: Grant, metrics: Metrics) -> Trading:
     """Open the books and the brokers under a grant, and recover."""
-    from alphamill.adapters.clock.bars import BarClock
-    from alphamill.adapters.clock.system import SYSTEM_CLOCK
+    wired, told = wiring(settings), bar_clock()
+    clock: Clock = told if settings.clock == "bars" else wired.clock()
+    books, asks = wired.ledger(), wired.forecaster(settings.model_name)
+    # Built last of what is closed: its messages go out before connections are released.
+    tells = wired.notifier(metrics.notification_failures.inc)
 
-    bars = BarClock()
-    clock: Clock = bars if settings.clock == "bars" else SYSTEM_CLOCK
-    books, asks = bootstrap.ledger(settings), bootstrap.forecaster(settings)
-    tells = bootstrap.notifier(settings, metrics.notification_failures.inc)
-    made = _Desks(settings, books, asks, tells, metrics, lambda: grant.token)
-    specs = bootstrap.portfolios(settings)
-    calendars = dict.fromkeys(spec.universe.calendar for spec in specs)
-    trader = Trader(
-        store=bootstrap.bar_store(settings),
-        desks=[made.desk(c, [s for s in specs if s.universe.calendar == c], bars, clock) for c in calendars],
-        ledger=books,
-        clock=clock,
-        tell=lambda alert: tells.notify(alert.title, alert.body),
-    )
-    trader.start()
-    return Trading(trader, (tells.close, books.close, asks.close))
-
-
-@dataclass(frozen=True, slots=True)
-class _Desks:
-    """What all desks of one trader share."""
-
-    settings: Settings
-    books: Books
-    asks: Forecaster
-    tells: Notifier
-    metrics: Metrics
-    token: Callable[[], int]
-
-    def desk(self, calendar: str, specs: list[PortfolioSpec], bars: BarListener, clock: Clock) -> Desk:
-        """The portfolios of one calendar, each with its broker."""
-        history = BarHistory()
-        features = NewestFeatures(bootstrap.feature_store(self.settings))
-        brokers = [bootstrap.paper_broker(self.settings, spec) for spec in specs]
+    def desk(calendar: str, specs: list[PortfolioSpec]) -> Desk:
+        history, features = BarHistory(), NewestFeatures(wired.online_features())
+        brokers = [wired.broker(spec) for spec in specs]
         traders = [
             PortfolioTrader(
                 spec,
                 features=features,
-                forecaster=self.asks,
+                forecaster=asks,
                 broker=broker,
-                ledger=self.books,
+                ledger=books,
                 history=history,
-                notifier=self.tells,
-                token=self.token,
-                on_orders=self.metrics.on_orders,
+                notifier=tells,
+                token=lambda: grant.token,
+                on_orders=metrics.on_orders,
             )
             for spec, broker in zip(specs, brokers, strict=True)
         ]
@@ -121,7 +86,19 @@ class _Desks:
             calendar=calendar,
             history=history,
             features=features,
-            listeners=[bars, *brokers],
+            listeners=[told, *brokers],
             traders=traders,
             lateness=lateness(clock),
         )
+
+    specs = wired.portfolios()
+    calendars = dict.fromkeys(spec.universe.calendar for spec in specs)
+    trader = Trader(
+        store=wired.bars(),
+        desks=[desk(c, [spec for spec in specs if spec.universe.calendar == c]) for c in calendars],
+        ledger=books,
+        clock=clock,
+        tell=lambda alert: tells.notify(alert.title, alert.body),
+    )
+    trader.start()
+    return Trading(trader, wired.close)

@@ -1,10 +1,10 @@
-"""Composition root: settings in, wired objects out. The only place that knows which adapter serves which port.
+"""Composition root: settings in, wired objects out. A runtime builds the parts; here they are put together.
 
 Adapters are imported inside the functions: asking for the ledger must not load torch.
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,52 +12,54 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from alphamill.domain.calendars import last_close, session_open
-from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
-from alphamill.errors import InvalidConfig
-from alphamill.ports import (
-    BarStore,
-    EventBus,
-    FeatureStore,
-    Forecaster,
-    Lease,
-    MarketFeed,
-    ModelRegistry,
-    ModelServer,
-)
+from alphamill.domain.portfolios import PortfolioSpec
+from alphamill.errors import NotSupported
+from alphamill.ports import Clock, Forecaster, Wiring
 from alphamill.settings import Settings
 
 if TYPE_CHECKING:
-    from alphamill.adapters.brokers.paper.broker import PaperBroker
-    from alphamill.adapters.kserve.v2 import V2Forecaster
-    from alphamill.adapters.notify.apprise import AppriseNotifier
-    from alphamill.adapters.sql import SqlStatusBoard
-    from alphamill.adapters.sql.journal import SqlBarJournal
-    from alphamill.adapters.sql.ledger import SqlLedger
+    from alphamill.adapters.clock.bars import BarClock
+    from alphamill.adapters.files.progress import ProgressTail
+    from alphamill.domain.forecasts import ModelSignature
     from alphamill.door import Roster
     from alphamill.evaluation.backtest import BacktestParts
-
-#: Merged bars are in the bars table; the journal keeps those of a month, to see what came in and when.
-JOURNAL_SESSIONS = 21
+    from alphamill.runtimes.embedded.runtime import Runtime
 
 
-def market_feed(name: str) -> MarketFeed:
-    """``sample`` is the bundled real sample; anything else is a folder of CSV or Parquet files."""
-    from alphamill.adapters.feeds.files import FolderFeed
-    from alphamill.adapters.feeds.sample import SampleFeed
+def wiring(settings: Settings) -> Wiring:
+    """The parts of the runtime that `settings` name; none is built, and nothing reached, before it is asked for.
 
-    return SampleFeed() if name == "sample" else FolderFeed(Path(name))
+    Raises
+    ------
+    InvalidConfig
+        The cluster runtime lacks an address; names the variables.
+    """
+    if settings.runtime == "cluster":
+        from alphamill.runtimes.cluster.wiring import ClusterWiring
+
+        return ClusterWiring(settings)
+    from alphamill.runtimes.embedded.wiring import EmbeddedWiring
+
+    return EmbeddedWiring(settings)
 
 
-def table_uri(settings: Settings, table: str) -> str:
-    """Where a Delta table of the lake lies: landing, bars, quarantine, features, training."""
-    return f"{settings.lake}/{table}"
+def supervisor(settings: Settings, *, fresh: bool = False) -> "Runtime":
+    """Who owns this home, its Redis and the child processes of a command, for the length of a block.
 
+    Raises
+    ------
+    NotSupported
+        In a cluster Kubernetes does that.
+    """
+    if settings.runtime != "embedded":
+        raise NotSupported(
+            f"the {settings.runtime} runtime starts no processes from the command line.",
+            field="ALPHAMILL_RUNTIME",
+            remedy="Set ALPHAMILL_RUNTIME=embedded for this command, or use what runs in the cluster.",
+        )
+    from alphamill.runtimes.embedded.runtime import Runtime
 
-def bar_store(settings: Settings, table: str = "bars") -> BarStore:
-    """One Delta table below the lake: ``landing`` before validation, ``bars`` after it."""
-    from alphamill.adapters.delta.bar_store import DeltaBarStore
-
-    return DeltaBarStore(table_uri(settings, table))
+    return Runtime(settings, fresh=fresh)
 
 
 def model_features(settings: Settings) -> tuple[str, ...]:
@@ -67,114 +69,39 @@ def model_features(settings: Settings) -> tuple[str, ...]:
     return tuple(feature.name for feature in resolve(settings.model_features or MODEL_FEATURES))
 
 
-def feature_store(settings: Settings) -> FeatureStore:
-    from alphamill.adapters.feast.store import FeastFeatureStore
-
-    return FeastFeatureStore(
-        settings.feature_repo, settings.home.resolve() / "features", settings.redis_url.get_secret_value()
-    )
-
-
-def model_registry(settings: Settings) -> ModelRegistry:
-    from alphamill.adapters.mlflow.registry import MlflowRegistry
-
-    return MlflowRegistry(settings.tracking_uri, mlflow_artifacts(settings))
-
-
-def mlflow_artifacts(settings: Settings) -> str:
-    """Folder or bucket of MLflow's artifacts."""
-    return str(settings.home.resolve() / "mlflow")
-
-
-def model_server(settings: Settings) -> ModelServer:
+def system_clock() -> Clock:
+    """The wall clock, of any runtime."""
     from alphamill.adapters.clock.system import SYSTEM_CLOCK
-    from alphamill.runtimes.embedded.model_server import LocalModelServer
 
-    return LocalModelServer(model_registry(settings), settings.home.resolve(), SYSTEM_CLOCK)
-
-
-def forecaster(settings: Settings) -> "V2Forecaster":
-    """Asks whatever version is deployed under the model's name at that moment."""
-    from alphamill.adapters.kserve.v2 import V2Forecaster
-    from alphamill.runtimes.embedded.deployments import deployed_url
-
-    endpoint = partial(deployed_url, settings.home.resolve(), settings.model_name)
-    return V2Forecaster(endpoint, settings.model_name, settings.forecast_timeout_secs)
+    return SYSTEM_CLOCK
 
 
-def ledger(settings: Settings) -> "SqlLedger":
-    from alphamill.adapters.sql.ledger import SqlLedger
+def bar_clock() -> "BarClock":
+    """Time that bars tell: of a backtest and of a replay."""
+    from alphamill.adapters.clock.bars import BarClock
 
-    return SqlLedger(settings.ledger_url)
-
-
-def journal(settings: Settings) -> "SqlBarJournal":
-    """The journal of accepted bars, pruned to what is still of use."""
-    from alphamill.adapters.sql.journal import SqlBarJournal
-
-    opened = SqlBarJournal(settings.ledger_url)
-    opened.prune(JOURNAL_SESSIONS)
-    return opened
+    return BarClock()
 
 
-def lease(settings: Settings) -> Lease:
-    """Who may trade: a row beside the ledger, whose writes it fences."""
-    from alphamill.adapters.clock.system import SYSTEM_CLOCK
-    from alphamill.adapters.sql import SqlLease
+def folder_forecaster(model_dir: Path) -> Forecaster:
+    """The model of a folder (model.onnx, card.json), asked in this process."""
+    from alphamill.adapters.onnx.forecaster import OnnxForecaster
 
-    return SqlLease(settings.ledger_url, ttl_secs=settings.lease_ttl_secs, clock=SYSTEM_CLOCK)
-
-
-def status_board(settings: Settings) -> "SqlStatusBoard":
-    from alphamill.adapters.sql import SqlStatusBoard
-
-    return SqlStatusBoard(settings.ledger_url)
+    return OnnxForecaster(model_dir)
 
 
-def event_bus(settings: Settings, reader: str) -> EventBus:
-    """The bus as `reader` reads it; processes of one name would share the messages between them."""
-    from alphamill.adapters.redis.events import RedisEventBus
+def panel_forecaster(panel: pl.DataFrame, signature: "ModelSignature") -> Forecaster:
+    """Forecasts made before (symbol, ts, mean, std), looked up."""
+    from alphamill.adapters.memory.forecast_table import ForecastTable
 
-    return RedisEventBus(settings.redis_url.get_secret_value(), reader=reader)
-
-
-def notifier(settings: Settings, on_failure: Callable[[], object] = lambda: None) -> "AppriseNotifier":
-    from alphamill.adapters.notify.apprise import AppriseNotifier
-
-    return AppriseNotifier([url.get_secret_value() for url in settings.notify_urls], on_failure=on_failure)
+    return ForecastTable(panel, signature)
 
 
-def portfolios(settings: Settings) -> list[PortfolioSpec]:
-    """The configured portfolios; `InvalidConfig` when there is none, or two share a name."""
-    specs = [load_portfolio(path) for path in settings.portfolios]
-    needs = {
-        "at least one": len(specs) > 0,
-        "names of their own": len({spec.name for spec in specs}) == len(specs),
-    }
-    for what, met in needs.items():
-        if not met:
-            raise InvalidConfig(
-                f"the portfolios {[spec.name for spec in specs]} need {what}.",
-                field="ALPHAMILL_PORTFOLIOS",
-                remedy="Name each portfolio file once.",
-            )
-    return specs
+def progress_tail(path: Path) -> "ProgressTail":
+    """What steps append to the file of progress, read as it grows."""
+    from alphamill.adapters.files.progress import ProgressTail
 
-
-def paper_broker(settings: Settings, spec: PortfolioSpec) -> "PaperBroker":
-    """The broker of one portfolio; its books outlive the process, like a real broker's."""
-    from alphamill.adapters.brokers.paper.broker import PaperBroker
-    from alphamill.adapters.brokers.paper.store import SqlPaperStore
-
-    books = SqlPaperStore(f"sqlite:///{settings.home.resolve() / f'paper_broker_{spec.name}.db'}")
-    opens = partial(session_open, spec.universe.calendar)
-    return PaperBroker(
-        spec.broker,
-        initial_cash={spec.name: spec.initial_cash_usd},
-        store=books,
-        session_open=opens,
-        delistings=spec.universe.delistings,
-    )
+    return ProgressTail(path)
 
 
 def rosters(portfolios: Iterable[tuple[PortfolioSpec, Collection[str]]]) -> list["Roster"]:

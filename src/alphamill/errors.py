@@ -21,6 +21,7 @@
     │   ├── StaleFeatures       older than the staleness guard allows
     │   └── MissingFeatures     no row, or a null where a value is needed
     ├── GateRefused             the promotion gate said no                  409 / exit 6
+    ├── NotSupported            this runtime has no such part               501 / exit 8
     └── Unavailable             a part is down; retry may help              503 / exit 7
         ├── StoreUnavailable    object store, ledger or online store
         ├── ForecasterUnavailable   no answer, or an answer that is not finite
@@ -136,6 +137,10 @@ class MissingFeatures(DataUnfit):
 
 class GateRefused(AlphamillError):
     http_status, exit_code = 409, 6
+
+
+class NotSupported(AlphamillError):
+    http_status, exit_code = 501, 8
 
 
 class Unavailable(AlphamillError):

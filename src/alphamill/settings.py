@@ -1,6 +1,7 @@
 """Settings: typed, frozen, read once from the environment (prefix ``ALPHAMILL_``).
 
-An adapter is chosen by a URL or a kind here, never by asking which runtime this is.
+`runtime` chooses who builds the parts (`alphamill.bootstrap.wiring`); within a runtime an adapter is chosen by a URL or
+a kind. Nothing else asks which runtime this is.
 """
 
 import difflib
@@ -47,6 +48,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    runtime: Literal["embedded", "cluster"] = Field(
+        default="embedded",
+        description="embedded: this machine, with child processes; cluster: services of a Kubernetes cluster by their "
+        "addresses, each of which must be set.",
+    )
     home: Path = Field(
         default=Path(".alphamill"), description="Folder of all embedded state; safe to delete when nothing runs."
     )
@@ -90,6 +96,14 @@ class Settings(BaseSettings):
     )
     target_timeout_secs: float = Field(
         default=10.0, gt=0, le=120, description="How long an update of targets waits for the trader's decision."
+    )
+    namespace: str = Field(
+        default="alphamill", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Of the cluster's services."
+    )
+    forecaster_url: str = Field(
+        default="http://{service}-predictor.{namespace}.svc.cluster.local",
+        pattern=r"^https?://[^{}]*(\{namespace\}[^{}]*)?\{service\}[^{}]*(\{namespace\}[^{}]*)?$",
+        description="Where a cluster's inference service answers; {service} and {namespace} are filled in.",
     )
     forecast_timeout_secs: float = Field(
         default=5.0, gt=0, le=120, description="How long trader and gateway wait for the forecaster."

@@ -11,7 +11,7 @@ from alphamill.domain.decisions import TradingState
 from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecast, Forecasts, ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
-from alphamill.ports import Clock, FeatureStore
+from alphamill.ports import Clock, OnlineFeatures
 from alphamill.testing.bar_store import InMemoryBarStore
 
 
@@ -48,7 +48,7 @@ class Script:
         return store
 
     @cached_property
-    def table(self) -> tuple[FeatureStore, ChangingClock]:
+    def table(self) -> tuple[OnlineFeatures, ChangingClock]:
         """All feature rows, computed and loaded once, as of a clock that each process brings."""
         from alphamill.adapters.memory.feature_table import FeatureTable
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from alphamill import environment
 from alphamill.adapters.sql import SqlLedger, SqlLedgerView
-from alphamill.bootstrap import bar_store, paper_broker
+from alphamill.bootstrap import wiring
 from alphamill.cli.__main__ import app
 from alphamill.domain.models import Deployment
 from alphamill.domain.portfolios import PortfolioSpec, load_portfolio
@@ -41,8 +41,8 @@ ZYGOTE = """
 import json, os, signal, sys
 import serving.controller.__main__ as controller
 import alphamill.adapters.brokers.paper.store, alphamill.adapters.delta.bar_store, alphamill.adapters.redis.events
-import alphamill.adapters.feast.store, alphamill.adapters.sql, alphamill.adapters.kserve.v2, alphamill.features
-import alphamill.ingestion, alphamill.validation, mlflow
+import alphamill.adapters.feast.offline_features, alphamill.adapters.sql, alphamill.adapters.kserve.v2
+import alphamill.features, alphamill.ingestion, alphamill.validation, mlflow
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print("ready", flush=True)
 pids = []
@@ -51,10 +51,10 @@ for line in sys.stdin:
     if pid == 0:
         os.environ.update(json.loads(line))
         if "PRIME" in os.environ:
-            from alphamill.bootstrap import bar_store, feature_store
+            from alphamill.bootstrap import wiring
             from alphamill.settings import load_settings
-            settings = load_settings()
-            feature_store(settings).write_offline(alphamill.features.compute(bar_store(settings).read()))
+            parts = wiring(load_settings())
+            parts.offline_features().write(alphamill.features.compute(parts.bars().read()))
             print("primed", flush=True)
             os._exit(0)
         log = os.open(os.environ["CONTROLLER_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -201,7 +201,7 @@ class Desk:
         return SqlLedgerView(f"sqlite:///{self.home}/ledger.db")
 
     def violations(self) -> list[str]:
-        broker = paper_broker(self.settings, self.spec)
+        broker = wiring(self.settings).broker(self.spec)
         ledger = SqlLedger(self.settings.ledger_url)
         evidence = Evidence(
             spec=self.spec,
@@ -209,7 +209,7 @@ class Desk:
             record=ledger.record(self.spec.name),
             broker=broker,
             sent=[order for d in ledger.decisions("kill") for order in d.orders if broker.order(order.id)],
-            bars=bar_store(self.settings).read(),
+            bars=wiring(self.settings).bars().read(),
             closes=[session["ts"][0] for session in self.ahead],
         )
         found = violations(evidence)
@@ -241,7 +241,7 @@ def desk(zygote, runtime, forecaster_url, tmp_path_factory) -> Iterator[Callable
         (home / "kill_features.py").write_text(EXTENSION)
         redis_url = f"{runtime.settings.redis_url.get_secret_value().rpartition('/')[0]}/{number + 1}"
         made = Desk(zygote, home, redis_url, load_portfolio(home / "portfolio.yaml"), market[HISTORY:-1], market[-1])
-        bar_store(made.settings).append(pl.concat(market[:HISTORY]))
+        wiring(made.settings).bars().append(pl.concat(market[:HISTORY]))
         now = dt.datetime.now(dt.UTC)
         deployment = Deployment(
             service="forecaster", model_id="forecaster-1", url=forecaster_url, status="deployed", updated_at=now
@@ -311,6 +311,6 @@ def test_a_controller_whose_brokers_books_are_gone_sends_nothing_and_is_not_read
     answer = unkilled.client.get("/readyz")
     assert answer.status_code == 503
     assert "ledger and broker disagree" in answer.text
-    broker = paper_broker(unkilled.settings, unkilled.spec)
+    broker = wiring(unkilled.settings).broker(unkilled.spec)
     assert [broker.order(order.id) for order in unkilled.reader().orders("kill")] == [None] * orders
     unkilled.kill()

@@ -20,6 +20,7 @@ from alphamill.adapters.ray import tune as ray_tune
 from alphamill.adapters.ray.session import ray_session
 from alphamill.errors import DataUnfit, InvalidConfig
 from alphamill.training import Dataset, GaussianHead, ModelParams, ParamSpace, WalkForward, architecture, build_dataset
+from alphamill.training.trials import Trial, best_of, score_folds
 
 SPLITS = WalkForward(n_folds=3, purge_bars=6)
 
@@ -81,7 +82,7 @@ def expected_trials(dataset: Dataset, chosen: list[ModelParams], seed: int) -> l
     reached: list[tuple[str, list[float]]] = []
     for number, params in enumerate(chosen):
         try:
-            scores = list(ray_tune.score_folds(dataset, params, SPLITS, seed))
+            scores = list(score_folds(dataset, params, SPLITS, seed))
         except DataUnfit:
             reached.append(("failed", []))
             continue
@@ -129,9 +130,9 @@ def test_search_is_repeatable_counted_and_logged(
 
 
 def test_search_without_a_completed_trial_names_the_first_reason() -> None:
-    failed = ray_tune.Trial(0, ModelParams(), "failed", (), "TrainingDiverged: a weight is NaN.")
+    failed = Trial(0, ModelParams(), "failed", (), "TrainingDiverged: a weight is NaN.")
     with pytest.raises(DataUnfit, match="none of 1 trials completed; the first failed with: TrainingDiverged"):
-        ray_tune._best((failed,))
+        best_of((failed,))
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from alphamill import bootstrap
-from alphamill.adapters.delta.tables import read_frame
+from alphamill.bootstrap import wiring
 from alphamill.cli.__main__ import app
 from alphamill.errors import AlphamillError, EventBusUnavailable, InvalidConfig
 from alphamill.logs import configure
@@ -129,19 +128,19 @@ def shown(error: BaseException) -> str:
 
 
 def ledger(settings: Settings) -> Any:
-    return bootstrap.ledger(settings)
+    return wiring(settings).ledger()
 
 
 def registry(settings: Settings) -> Any:
-    return bootstrap.model_registry(settings)
+    return wiring(settings).registry()
 
 
 def bars(settings: Settings) -> Any:
-    return read_frame(bootstrap.table_uri(settings, "bars"))
+    return wiring(settings).lake().read("bars")
 
 
 def notifier(settings: Settings) -> Any:
-    return bootstrap.notifier(settings)
+    return wiring(settings).notifier()
 
 
 @pytest.mark.parametrize(
@@ -169,26 +168,27 @@ def test_a_part_that_cannot_be_opened_says_so_without_the_secret(
 
 async def test_an_event_bus_that_cannot_be_reached_says_so_without_the_secret(secrets: Settings) -> None:
     with pytest.raises(EventBusUnavailable) as failed:
-        await bootstrap.event_bus(secrets).start()
+        await wiring(secrets).events().start()
     assert CANARY not in shown(failed.value)
 
 
 def test_a_feature_store_that_cannot_be_reached_says_so_without_the_secret(secrets: Settings, tmp_path: Path) -> None:
-    from alphamill.adapters.feast.store import FeastFeatureStore
+    from alphamill.adapters.feast.online_features import FeastOnlineFeatures
+    from alphamill.adapters.feast.repo import FeastRepo
 
-    store = bootstrap.feature_store(secrets)
-    store.apply()
+    redis_url = SECRETS["ALPHAMILL_REDIS_URL"]
+    FeastRepo(secrets.feature_repo, secrets.home / "features", redis_url).apply()
     with pytest.raises(AlphamillError) as failed:
-        store.read_online(["A"], ["ret_1"])
+        wiring(secrets).online_features().read(["A"], ["ret_1"])
     assert CANARY not in shown(failed.value)
     (tmp_path / "feature_store.yaml").write_text(
         (secrets.feature_repo / "feature_store.yaml")
         .read_text()
         .replace("cache_ttl_seconds: 60", "cache_ttl_seconds: [${ALPHAMILL_REDIS}")
     )
-    broken = FeastFeatureStore(tmp_path, tmp_path / "data", SECRETS["ALPHAMILL_REDIS_URL"])
+    broken = FeastOnlineFeatures(FeastRepo(tmp_path, tmp_path / "data", redis_url))
     with pytest.raises(AlphamillError) as failed:
-        broken.read_online(["A"], ["ret_1"])
+        broken.read(["A"], ["ret_1"])
     assert CANARY not in shown(failed.value)
 
 

@@ -51,12 +51,12 @@ def lookahead(
         out().print(controls_table(outcomes))
         holds = all(outcome.caught and outcome.passes for outcome in outcomes)
     else:
-        from alphamill.adapters.clock.system import SYSTEM_CLOCK
-        from alphamill.bootstrap import portfolios
+        from alphamill.bootstrap import wiring
         from alphamill.proofs.lookahead import check_lookahead, feed_bars
 
-        spec = portfolios(settings)[0]
-        bars = feed_bars(feed, spec.universe.calendar, SYSTEM_CLOCK.now())
+        parts = wiring(settings)
+        spec = parts.portfolios()[0]
+        bars = feed_bars(parts.feed(feed), spec.universe.calendar, parts.clock().now())
         with out().status("checking") as status:
             findings = check_lookahead(
                 settings, spec, bars, cuts=cuts, seed=seed, tell=lambda what: status.update(f"checking {what}")

@@ -143,9 +143,9 @@ def portfolio_files(settings: "Settings") -> Finding:
 def clock_sane(settings: "Settings") -> Finding:
     """Compared with the newest file of the installation: a clock behind it would refuse every new bar as future."""
     import alphamill
-    from alphamill.adapters.clock.system import SYSTEM_CLOCK
+    from alphamill.bootstrap import system_clock
 
-    now = SYSTEM_CLOCK.now()
+    now = system_clock().now()
     newest = max(path.stat().st_mtime for path in Path(alphamill.__file__).parent.rglob("*.py"))
     if newest - now.timestamp() < CLOCK_AHEAD_OF_FILES_SECS:
         return Finding("clock", Health.OK, f"{now:%Y-%m-%d %H:%M:%S} UTC")

@@ -22,11 +22,11 @@ def explain(
     Order, fills, decision, rule results, forecast, feature values with their times, model version, run and data
     version.
     """
-    from alphamill.adapters.sql import SqlLedger
+    from alphamill.bootstrap import wiring
     from alphamill.cli.console import out
     from alphamill.cli.runtime import settings_with
 
-    out().print(trail_tree(SqlLedger(settings_with().ledger_url).trail(order_id)))
+    out().print(trail_tree(wiring(settings_with()).ledger().trail(order_id)))
 
 
 def trail_tree(trail: "OrderTrail") -> "Tree":

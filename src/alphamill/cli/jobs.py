@@ -1,12 +1,9 @@
-"""The two pipelines, run on this machine with their progress shown."""
+"""The two pipelines, run with their progress shown."""
 
 from pathlib import Path
 from typing import Any
 
-from alphamill import environment
-from alphamill.adapters.clock.system import SYSTEM_CLOCK
-from alphamill.adapters.kfp.local import new_run_dir, run_pipeline
-from alphamill.settings import Settings
+from alphamill.ports import Wiring
 from alphamill.steps.run_folder import MODEL_ID
 
 FEATURE_REFRESH = "pipelines.feature_refresh:feature_refresh"
@@ -15,11 +12,10 @@ REFRESH_STAGES = ("ingest", "validate", "features", "materialize")
 TRAIN_STAGES = ("train", "evaluate", "register", "deploy")
 
 
-def refresh_features(settings: Settings, progress: Path, *, feed: str, until: str, horizon_bars: int) -> dict[str, int]:
+def refresh_features(parts: Wiring, progress: Path, *, feed: str, until: str, horizon_bars: int) -> dict[str, int]:
     """Run feature_refresh; returns the versions of the tables it wrote, as train_and_deploy takes them."""
-    run_dir = new_run_dir(settings.home, "feature-refresh", SYSTEM_CLOCK.now())
     arguments = {"feed": feed, "until": until, "horizon_bars": horizon_bars}
-    run = run_pipeline(FEATURE_REFRESH, arguments, run_dir, env=_environment(settings, progress))
+    run = parts.pipelines().run(FEATURE_REFRESH, arguments, progress=progress)
     return {
         "bars_version": run.outputs["validate-bars"]["Output"],
         "features_version": run.outputs["build-features"]["Output"],
@@ -28,12 +24,11 @@ def refresh_features(settings: Settings, progress: Path, *, feed: str, until: st
 
 
 def train_and_deploy(
-    settings: Settings, progress: Path, versions: dict[str, int], *, horizon_bars: int, trials: int, seed: int
+    parts: Wiring, progress: Path, versions: dict[str, int], *, horizon_bars: int, trials: int, seed: int
 ) -> dict[str, Any]:
     """Run train_and_deploy; returns run_id, summary_path, model_id, accepted and, if it was, the url."""
-    run_dir = new_run_dir(settings.home, "train-and-deploy", SYSTEM_CLOCK.now())
     arguments = {**versions, "horizon_bars": horizon_bars, "max_trials": trials, "seed": seed}
-    run = run_pipeline(TRAIN_AND_DEPLOY, arguments, run_dir, env=_environment(settings, progress))
+    run = parts.pipelines().run(TRAIN_AND_DEPLOY, arguments, progress=progress)
     summary_path = run.outputs["backtest-model"]["Output"]
     return {
         "run_id": run.outputs["tune-model"]["run_id"],
@@ -42,7 +37,3 @@ def train_and_deploy(
         "accepted": run.outputs["register-model"]["Output"],
         "url": run.outputs.get("deploy-model", {}).get("Output"),
     }
-
-
-def _environment(settings: Settings, progress: Path) -> dict[str, str]:
-    return environment.child_environment(settings, {environment.PROGRESS_FILE: str(progress)})

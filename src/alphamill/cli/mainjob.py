@@ -9,8 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from alphamill import environment
-from alphamill.adapters.files.progress import report_progress
-from alphamill.bootstrap import ledger, market_feed, model_registry, model_server, portfolios
+from alphamill.bootstrap import supervisor, wiring
 from alphamill.cli.jobs import refresh_features, train_and_deploy
 from alphamill.cli.portfolio import record_table
 from alphamill.cli.progress import StageProgress
@@ -22,6 +21,7 @@ from alphamill.evaluation.gate import GateVerdict
 from alphamill.evaluation.parity import Parity
 from alphamill.evaluation.report import headline
 from alphamill.evaluation.summary import EvaluationSummary
+from alphamill.ports import Wiring
 from alphamill.proofs.parity import check_parity
 from alphamill.runtimes.embedded import Runtime
 from alphamill.settings import Settings
@@ -48,7 +48,7 @@ def run_demo(settings: Settings, *, feed: str, sessions: int, trials: int, seed:
     """Run all stages on an empty home of its own and print the summary; with `keep` wait for Ctrl-C at the end."""
     console = Console()
     alone = settings.model_copy(update={"home": settings.home.resolve() / DEMO_HOME})
-    with Runtime(alone, fresh=True) as runtime:
+    with supervisor(alone, fresh=True) as runtime:
         progress = runtime.home / "progress.jsonl"
         progress.unlink(missing_ok=True)
         told = environment.variables({environment.PROGRESS_FILE: str(progress)})
@@ -60,17 +60,17 @@ def run_demo(settings: Settings, *, feed: str, sessions: int, trials: int, seed:
 
 
 def _stages(runtime: Runtime, progress: Path, *, feed: str, sessions: int, trials: int, seed: int) -> DemoResult:
-    settings = runtime.settings
-    spec = portfolios(settings)[0]
-    cut, ahead = split_sessions(market_feed(feed).read(), sessions)
+    parts = wiring(runtime.settings)
+    spec, report_progress = parts.portfolios()[0], parts.progress()
+    cut, ahead = split_sessions(parts.feed(feed).read(), sessions)
     horizon = spec.model.horizon_bars
-    versions = refresh_features(settings, progress, feed=feed, until=str(cut), horizon_bars=horizon)
-    trained = train_and_deploy(settings, progress, versions, horizon_bars=horizon, trials=trials, seed=seed)
+    versions = refresh_features(parts, progress, feed=feed, until=str(cut), horizon_bars=horizon)
+    trained = train_and_deploy(parts, progress, versions, horizon_bars=horizon, trials=trials, seed=seed)
     if not trained["url"]:
-        _deploy_old_champion(settings)
+        _deploy_old_champion(parts)
     report_progress("trade", 0, sessions, "starting gateway and trader")
     url = start_replay(runtime)
-    books = ledger(settings)
+    books = parts.ledger()
     replay_bars(
         url,
         ahead,
@@ -79,9 +79,9 @@ def _stages(runtime: Runtime, progress: Path, *, feed: str, sessions: int, trial
         lambda done, total: report_progress("trade", done, total, f"session {done} of {total}"),
     )
     report_progress("report", 0, 1, "backtesting the same sessions")
-    model_dir = settings.home / "models" / model_server(settings).deployment(settings.model_name).model_id
-    parity = check_parity(settings, spec, model_dir)
-    report = write_report(settings, trained["run_id"], parity=parity)
+    model_dir = runtime.home / "models" / parts.model_server().deployment(parts.settings.model_name).model_id
+    parity = check_parity(parts, spec, model_dir)
+    report = write_report(parts, trained["run_id"], parity=parity)
     report_progress("report", 1, 1, _parity_sentence(parity))
     return DemoResult(trained, books.record(spec.name), books.orders(spec.name), parity, report, url)
 
@@ -91,11 +91,11 @@ def _parity_sentence(parity: Parity) -> str:
     return f"live equals backtest: {compared}" if parity.holds else f"live DIFFERS from backtest: {compared}"
 
 
-def _deploy_old_champion(settings: Settings) -> None:
+def _deploy_old_champion(parts: Wiring) -> None:
     """The gate refused the new model: the one that it did not beat goes on trading."""
+    report_progress, name = parts.progress(), parts.settings.model_name
     report_progress("deploy", 0, 1, "the champion stays")
-    champion = model_registry(settings).get(settings.model_name, "champion")
-    deployment = model_server(settings).deploy(champion, settings.model_name)
+    deployment = parts.model_server().deploy(parts.registry().get(name, "champion"), name)
     report_progress("deploy", 1, 1, f"{deployment.model_id} stays, at {deployment.url}")
 
 

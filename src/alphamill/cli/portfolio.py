@@ -10,11 +10,11 @@ from alphamill.errors import NotFound
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from alphamill.adapters.sql import SqlLedger
     from alphamill.domain.decisions import TradingState
     from alphamill.domain.ledger import PortfolioRecord
     from alphamill.domain.orders import Order
     from alphamill.domain.portfolios import PortfolioSpec
+    from alphamill.ports import Books, Wiring
 
 app = typer.Typer(help="Show a portfolio, halt it, let it only reduce, or resume it.", no_args_is_help=True)
 
@@ -28,12 +28,13 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in 
 @app.command()
 def status(portfolio: Name = None) -> None:
     """State, NAV, drawdown, positions, open orders and the last decision."""
+    from alphamill.bootstrap import wiring
     from alphamill.cli.console import find_portfolio, out
     from alphamill.cli.runtime import settings_with
 
     settings = settings_with()
     spec = find_portfolio(settings, portfolio)
-    out().print(record_table(_existing(settings.ledger_url, spec.name).record(spec.name), spec))
+    out().print(record_table(_existing(wiring(settings), spec.name).record(spec.name), spec))
 
 
 @app.command()
@@ -42,12 +43,15 @@ def orders(
     last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many, the newest at the end.")] = 20,
 ) -> None:
     """The newest orders with their ids, for `alphamill explain`."""
+    from alphamill.bootstrap import wiring
     from alphamill.cli.console import find_portfolio, out
     from alphamill.cli.runtime import settings_with
 
     settings = settings_with()
     name = find_portfolio(settings, portfolio).name
-    console, found = out(), _existing(settings.ledger_url, name).orders(name)[-last:]
+    parts = wiring(settings)
+    _require_known(parts, name)
+    console, found = out(), parts.history().orders(name)[-last:]
     console.print(orders_table(found, why=console.width >= WIDE))
 
 
@@ -70,32 +74,36 @@ def resume(portfolio: Name = None, reason: Reason = "resumed by hand") -> None:
 
 
 def _set(state: str, portfolio: str | None, reason: str) -> None:
-    from alphamill.adapters.clock.system import SYSTEM_CLOCK
+    from alphamill.bootstrap import wiring
     from alphamill.cli.console import find_portfolio, out
     from alphamill.cli.runtime import settings_with
     from alphamill.domain.decisions import TradingState
 
     settings = settings_with()
-    spec = find_portfolio(settings, portfolio)
-    ledger = _existing(settings.ledger_url, spec.name)
+    spec, parts = find_portfolio(settings, portfolio), wiring(settings)
+    ledger = _existing(parts, spec.name)
     before = ledger.record(spec.name).state
-    ledger.set_state(spec.name, TradingState(state), reason, SYSTEM_CLOCK.now())
+    ledger.set_state(spec.name, TradingState(state), reason, parts.clock().now())
     out().print(f"{spec.name}: {_word(before)} -> {_word(ledger.record(spec.name).state)}  ({reason})")
 
 
-def _existing(url: str, portfolio: str) -> "SqlLedger":
+def _existing(parts: "Wiring", portfolio: str) -> "Books":
     """A ledger that trades this portfolio: halting one that nobody trades would be a false comfort."""
-    from alphamill.adapters.sql import SqlLedger, SqlLedgerView
+    _require_known(parts, portfolio)
+    return parts.ledger()
+
+
+def _require_known(parts: "Wiring", portfolio: str) -> None:
     from alphamill.secret_url import masked
 
-    known = [record.name for record in SqlLedgerView(url).records()]
+    known = [record.name for record in parts.history().records()]
     if portfolio not in known:
+        ledger = masked(parts.settings.ledger_url)
         raise NotFound(
-            f"the ledger {masked(url)} knows no portfolio {portfolio!r}, only {', '.join(known) or 'none'}.",
+            f"the ledger {ledger} knows no portfolio {portfolio!r}, only {', '.join(known) or 'none'}.",
             field="ALPHAMILL_HOME",
             remedy="Name the home it trades in, e.g. ALPHAMILL_HOME=.alphamill/demo for the demo's.",
         )
-    return SqlLedger(url)
 
 
 def orders_table(orders: "Sequence[Order]", *, why: bool) -> "Table":

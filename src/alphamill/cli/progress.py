@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as LiveProgress
 
-from alphamill.adapters.files.progress import ProgressTail
+from alphamill.bootstrap import progress_tail
 from alphamill.monitoring.progress import STAGES, Progress
 
 POLL_SECS = 0.1
@@ -30,7 +30,7 @@ class StageProgress:
         self.console = console or Console()
         self.seconds: dict[str, float] = {}
         self._stages = stages
-        self._tail = ProgressTail(path)
+        self._tail = progress_tail(path)
         self._started: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="stage-progress", daemon=True)

@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 import polars as pl
 
-from alphamill.bootstrap import portfolios
+from alphamill.bootstrap import wiring
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import DataUnfit, Unavailable
 from alphamill.ports import LedgerView
@@ -54,7 +54,7 @@ def start_trading(runtime: Runtime, settings: Settings) -> str:
     trader = runtime.start("trader", [sys.executable, "-m", "serving.trader"], settings=own)
     gateway = runtime.start("gateway", [sys.executable, "-m", "serving.gateway"], settings=own)
     url = f"http://{own.gateway_host}:{own.gateway_port}"
-    names = [spec.name for spec in portfolios(own)]
+    names = [spec.name for spec in wiring(own).portfolios()]
     children.wait_ready(gateway, lambda: is_ready(url, runtime.home), timeout_secs=READY_SECS)
     children.wait_ready(trader, lambda: all(is_tradable(url, name) for name in names), timeout_secs=READY_SECS)
     return url

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from alphamill.ports import Wiring
     from alphamill.settings import Settings
 
 PortfolioFile = Annotated[
@@ -29,12 +30,13 @@ def settings_with(portfolio: Path | None = None) -> "Settings":
 
 
 @contextlib.contextmanager
-def services(settings: "Settings") -> Iterator["Settings"]:
-    """Redis and a home that this process owns; a configured ``ALPHAMILL_REDIS_URL`` is used as it is."""
-    if "redis_url" in settings.model_fields_set:
-        yield settings
-        return
-    from alphamill.runtimes.embedded import Runtime
+def services(settings: "Settings") -> Iterator["Wiring"]:
+    """Parts with a Redis and a home that this process owns; a configured ``ALPHAMILL_REDIS_URL`` is used as it is."""
+    from alphamill.bootstrap import supervisor, wiring
 
-    with Runtime(settings) as runtime:
-        yield runtime.settings
+    given = wiring(settings)
+    if "redis_url" in settings.model_fields_set:
+        yield given
+        return
+    with supervisor(settings) as runtime:
+        yield wiring(runtime.settings)

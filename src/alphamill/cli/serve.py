@@ -21,7 +21,7 @@ def forecaster(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the v2 REST protocol.")] = 8080,
 ) -> None:
     """Serve a model over the v2 inference protocol."""
-    from alphamill.bootstrap import model_registry
+    from alphamill.bootstrap import wiring
     from alphamill.runtimes.embedded.children import require_free
     from serving.forecaster.__main__ import main
 
@@ -29,7 +29,7 @@ def forecaster(
     settings = settings_with()
     version = "unregistered"
     if model_dir is None:
-        registry = model_registry(settings)
+        registry = wiring(settings).registry()
         found = registry.get(settings.model_name, model)
         model_dir, version = registry.download(found, settings.home.resolve() / "models" / found.id), found.version
     arguments = ["--model-dir", str(model_dir), "--model-name", settings.model_name, "--model-version", version]
@@ -67,20 +67,19 @@ def everything(
     import contextlib
     import signal
 
-    from alphamill.bootstrap import model_registry, model_server
+    from alphamill.bootstrap import supervisor, wiring
     from alphamill.cli.console import out
     from alphamill.cli.replaying import start_trading
-    from alphamill.runtimes.embedded import Runtime
     from alphamill.runtimes.embedded.children import require_free
 
     given = settings_with(portfolio)
     require_free(given.gateway_host, given.gateway_port, "ALPHAMILL_GATEWAY_PORT")
-    with Runtime(given) as runtime:
-        settings = runtime.settings
-        version = model_registry(settings).get(settings.model_name, model)
-        deployment = model_server(settings).deploy(version, settings.model_name)
+    with supervisor(given) as runtime:
+        parts = wiring(runtime.settings)
+        name = parts.settings.model_name
+        deployment = parts.model_server().deploy(parts.registry().get(name, model), name)
         out().print(f"{deployment.model_id} answers at {deployment.url}")
-        url = start_trading(runtime, settings)
+        url = start_trading(runtime, runtime.settings)
         out().print(f"gateway: {url}/docs")
         with contextlib.suppress(KeyboardInterrupt):
             while True:

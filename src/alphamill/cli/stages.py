@@ -74,16 +74,16 @@ def features(
     portfolio: PortfolioFile = None,
 ) -> None:
     """Compute every feature and load the feature store, offline and online."""
-    from alphamill.bootstrap import bar_store, portfolios
     from alphamill.cli.console import out
     from alphamill.steps.build_features import build_features
     from alphamill.steps.materialize_features import materialize_features
 
-    with services(settings_with(portfolio)) as settings:
-        version = bars_version if bars_version >= 0 else bar_store(settings).version()
+    with services(settings_with(portfolio)) as parts:
+        settings = parts.settings
+        version = bars_version if bars_version >= 0 else parts.bars().version()
         with shown(settings, "features", "materialize"):
             built = build_features(version, settings=settings)
-            horizon = portfolios(settings)[0].model.horizon_bars
+            horizon = parts.portfolios()[0].model.horizon_bars
             training = materialize_features(version, built, horizon, settings=settings)
     out().print(f"features version {built}, training version {training}, from bars version {version}")
 
@@ -99,18 +99,17 @@ def train(
 
     A deployed forecaster ends with this command; `alphamill serve forecaster` serves the champion for longer.
     """
-    from alphamill.bootstrap import portfolios
     from alphamill.cli.console import out
     from alphamill.cli.jobs import REFRESH_STAGES, TRAIN_STAGES, refresh_features, train_and_deploy
     from alphamill.cli.progress import StageProgress
 
-    with services(settings_with(portfolio)) as settings:
-        horizon = portfolios(settings)[0].model.horizon_bars
-        progress = settings.home.resolve() / "progress.jsonl"
+    with services(settings_with(portfolio)) as parts:
+        horizon = parts.portfolios()[0].model.horizon_bars
+        progress = parts.settings.home.resolve() / "progress.jsonl"
         progress.unlink(missing_ok=True)
         with StageProgress(progress, stages=REFRESH_STAGES + TRAIN_STAGES):
-            versions = refresh_features(settings, progress, feed=feed, until=until, horizon_bars=horizon)
-            done = train_and_deploy(settings, progress, versions, horizon_bars=horizon, trials=trials, seed=seed)
+            versions = refresh_features(parts, progress, feed=feed, until=until, horizon_bars=horizon)
+            done = train_and_deploy(parts, progress, versions, horizon_bars=horizon, trials=trials, seed=seed)
     verdict = "[green]accepted[/], the champion now" if done["accepted"] else "[yellow]refused[/], the champion stays"
     out().print(f"{done['model_id']}: {verdict}\ngate    {said_by_gate(done['summary_path'])}")
     out().print(f"run     {done['run_id']}\nsummary {done['summary_path']}", soft_wrap=True)

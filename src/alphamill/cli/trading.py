@@ -29,19 +29,19 @@ def backtest(
     import json
     from pathlib import Path
 
-    from alphamill.adapters.clock.system import SYSTEM_CLOCK
-    from alphamill.bootstrap import bar_store, model_registry
+    from alphamill.bootstrap import wiring
     from alphamill.cli.console import out
     from alphamill.evaluation.summary import EvaluationSummary
     from alphamill.steps.backtest_model import backtest_model
 
     settings = settings_with(portfolio)
-    card = model_registry(settings).get(settings.model_name, model).card
+    parts = wiring(settings)
+    card = parts.registry().get(settings.model_name, model).card
     params, seed = json.dumps(card.configuration), card.seed if seed is None else seed
-    bars, features, training = (bar_store(settings, table).version() for table in ("bars", "features", "training"))
-    run = f"backtest-{SYSTEM_CLOCK.now():%Y%m%dT%H%M%S}"
+    lake = parts.lake()
+    tables = lake.version("bars"), lake.version("features"), lake.version("training")
+    run = f"backtest-{parts.clock().now():%Y%m%dT%H%M%S}"
     with shown(settings, "evaluate"):
-        tables = (bars, features, training)
         path = Path(backtest_model(run, params, card.trials, *tables, card.horizon_bars, seed, settings=settings))
     out().print(comparison(EvaluationSummary.model_validate_json(path.read_text())))
     out().print(f"summary {path}", soft_wrap=True)

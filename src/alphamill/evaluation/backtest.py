@@ -14,7 +14,7 @@ from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.domain.session_bars import sessions_of
 from alphamill.errors import DataUnfit
 from alphamill.features.history import BarHistory
-from alphamill.ports import BarListener, Books, Clock, FeatureStore, Forecaster, Notifier, TradingVenue
+from alphamill.ports import BarListener, Books, Clock, Forecaster, Notifier, OnlineFeatures, TradingVenue
 from alphamill.trading.desk import Desk
 from alphamill.trading.lateness import lateness
 from alphamill.trading.market import market_at
@@ -29,7 +29,7 @@ class BacktestParts:
     `nav_points` reads the equity curve of a portfolio back from the ledger.
     """
 
-    features: FeatureStore
+    features: OnlineFeatures
     forecaster: Forecaster
     broker: TradingVenue
     ledger: Books

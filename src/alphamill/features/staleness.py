@@ -15,7 +15,7 @@ def require_fresh(
     Parameters
     ----------
     snapshots
-        As `FeatureStore.read_online` gives them.
+        As `OnlineFeatures.read` gives them.
     max_age
         A snapshot this old is still fresh.
 

@@ -54,6 +54,10 @@ class BarJournal(Protocol):
 
     def mark_merged(self, bars: pl.DataFrame) -> None: ...
 
+    def prune(self, keep_sessions: int) -> int:
+        """Delete merged bars of all but the newest `keep_sessions` sessions; the rows deleted."""
+        ...
+
 
 class BarListener(Protocol):
     """Something that lives on closed bars beside the controller, e.g. the paper broker's matching."""

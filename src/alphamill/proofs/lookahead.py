@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import polars as pl
 
-from alphamill.bootstrap import market_feed, model_features
+from alphamill.bootstrap import model_features
 from alphamill.domain.costs import costs_of
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.lookahead import Finding, Probe, check_fills, check_probe, cut_points
 from alphamill.ingestion import normalise
+from alphamill.ports import MarketFeed
 from alphamill.proofs.lookahead_decisions import Decisions
 from alphamill.proofs.lookahead_probes import Fits, feature_rows, label_rows, newest_rows, training_set
 from alphamill.proofs.training_audit import purge_findings
@@ -20,7 +21,7 @@ from alphamill.validation import require_fit, validate
 Tell = Callable[[str], object]
 
 
-def feed_bars(feed: str, calendar: str, now: dt.datetime) -> pl.DataFrame:
+def feed_bars(feed: MarketFeed, calendar: str, now: dt.datetime) -> pl.DataFrame:
     """Validated bars of a feed, none of them after `now`. A feed does not say when a bar arrived: at its close.
 
     Raises
@@ -28,8 +29,7 @@ def feed_bars(feed: str, calendar: str, now: dt.datetime) -> pl.DataFrame:
     DataUnfit
         The bars are unfit to trade on.
     """
-    source = market_feed(feed)
-    bars = normalise(source.read(), source=source.source, calendar=calendar, ingested_at=now)
+    bars = normalise(feed.read(), source=feed.source, calendar=calendar, ingested_at=now)
     result = validate(bars, calendar=calendar, now=now)
     require_fit(result)
     return result.accepted.with_columns(ingested_at="ts").sort("symbol", "ts")

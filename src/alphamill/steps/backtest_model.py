@@ -7,9 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-from alphamill.adapters.delta.tables import read_frame
-from alphamill.adapters.files.progress import report_progress
-from alphamill.bootstrap import bar_store, portfolios, table_uri
 from alphamill.domain.bars import data_version
 from alphamill.domain.models import ModelVersion
 from alphamill.domain.portfolios import PortfolioSpec
@@ -25,6 +22,7 @@ from alphamill.evaluation.lookahead import Audit
 from alphamill.evaluation.performance import Performance
 from alphamill.evaluation.summary import MODEL, EvaluationSummary
 from alphamill.features import compute
+from alphamill.ports import Wiring
 from alphamill.proofs.training_audit import audit_training
 from alphamill.settings import Settings
 from alphamill.steps.backtest_runs import BacktestJob, BacktestRun, Ground, run_backtests
@@ -58,7 +56,7 @@ class _Candidate:
 class _Lab:
     """The data of this run."""
 
-    settings: Settings
+    parts: Wiring
     spec: PortfolioSpec
     ground: Ground
     dataset: Dataset
@@ -115,21 +113,21 @@ def backtest_model(
     -------
     Path of summary.json (an `EvaluationSummary`).
     """
-    settings = begin("evaluate", "looking for look-ahead", settings)
-    bars = bar_store(settings).read(version=bars_version)
-    features = read_frame(table_uri(settings, "features"), features_version)
-    dataset = load_dataset(settings, training_version, bars_version, horizon_bars)
+    parts = begin("evaluate", "looking for look-ahead", settings)
+    bars = parts.bars().read(version=bars_version)
+    features = parts.lake().read("features", features_version)
+    dataset = load_dataset(parts, training_version, bars_version, horizon_bars)
     audit = audit_training(
         bars, dataset, lambda known, _: compute(known, dataset.features), horizon_bars=horizon_bars, seed=seed
     )
-    report_progress("evaluate", 0, 1, "walk-forward forecasts")
+    parts.progress()("evaluate", 0, 1, "walk-forward forecasts")
     ground = Ground(bars, features, data_version(bars_version))
-    lab = _Lab(settings, portfolios(settings)[0], ground, dataset, audit)
-    folder = run_folder(settings, run_id)
-    chosen = _Candidate(settings.model_name, parse_params(json.loads(params)), run_id, trials, seed)
+    lab = _Lab(parts, parts.portfolios()[0], ground, dataset, audit)
+    folder = run_folder(parts.settings, run_id)
+    chosen = _Candidate(parts.settings.model_name, parse_params(json.loads(params)), run_id, trials, seed)
     summary = _evaluate(lab, folder, chosen, _champion(folder))
     earned, rank_ic = summary.performance, summary.forecast.rank_ic.mean
-    finish("evaluate", f"RankIC {rank_ic or 0:+.3f}, Sharpe {earned.sharpe or 0:.2f}")
+    finish(parts, "evaluate", f"RankIC {rank_ic or 0:+.3f}, Sharpe {earned.sharpe or 0:.2f}")
     return str(folder / SUMMARY)
 
 
@@ -147,7 +145,7 @@ def _evaluate(lab: _Lab, folder: Path, chosen: _Candidate, champion: _Candidate 
     if champion:
         facing = lab.panel(champion.params, champion.seed)
         jobs[CHAMPION] = BacktestJob(lab.spec, facing, names)
-    runs = run_backtests(lab.ground, jobs, lab.settings.extensions)
+    runs = run_backtests(lab.parts, lab.ground, jobs)
     if champion:
         measured = lab.summary(champion, facing, runs.pop(CHAMPION).performance, {}, {})
         (folder / CHAMPION_SUMMARY).write_text(measured.model_dump_json(indent=2))

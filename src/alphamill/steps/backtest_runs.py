@@ -1,21 +1,20 @@
 """Several backtests on the same ground, two at a time: each is one thread of Python."""
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import polars as pl
 
-from alphamill.adapters.files.progress import report_progress
-from alphamill.adapters.memory.forecast_table import ForecastTable
-from alphamill.bootstrap import backtest_parts
+from alphamill.bootstrap import backtest_parts, panel_forecaster, wiring
 from alphamill.domain.forecasts import ModelSignature
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.backtest import run_backtest
 from alphamill.evaluation.performance import Performance, performance
 from alphamill.extensions import load_extensions
-from alphamill.runtimes.embedded import exit_with_runtime
+from alphamill.ports import Wiring
+from alphamill.settings import Settings
 
 WORKERS = 2
 
@@ -47,29 +46,28 @@ class Ground:
     data_version: str
 
 
-def run_backtests(
-    ground: Ground, jobs: Mapping[str, BacktestJob], extensions: Sequence[str] = ()
-) -> dict[str, BacktestRun]:
+def run_backtests(parts: Wiring, ground: Ground, jobs: Mapping[str, BacktestJob]) -> dict[str, BacktestRun]:
     """Run all jobs in processes of their own; the first error of any ends it.
 
-    Each imports `extensions` first: the portfolio's rules may come from one.
+    Each imports the extensions first: the portfolio's rules may come from one.
     """
+    report = parts.progress()
     # Not forked: polars keeps threads that do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(WORKERS, len(jobs)), mp_context=context, initializer=_begin, initargs=(extensions,)
+        min(WORKERS, len(jobs)), mp_context=context, initializer=_begin, initargs=(parts.settings,)
     ) as pool:
         running = {name: pool.submit(run_backtest_job, ground, name, job) for name, job in jobs.items()}
         runs = {}
         for done, (name, future) in enumerate(running.items(), start=1):
             runs[name] = future.result()
-            report_progress("evaluate", done, len(jobs) + 1, f"backtest of {name} done")
+            report("evaluate", done, len(jobs) + 1, f"backtest of {name} done")
     return runs
 
 
-def _begin(extensions: Sequence[str]) -> None:
-    exit_with_runtime()
-    load_extensions(extensions)
+def _begin(settings: Settings) -> None:
+    wiring(settings).join()
+    load_extensions(settings.extensions)
 
 
 def run_backtest_job(ground: Ground, name: str, job: BacktestJob) -> BacktestRun:
@@ -88,7 +86,7 @@ def run_backtest_job(ground: Ground, name: str, job: BacktestJob) -> BacktestRun
     result = run_backtest(
         job.spec,
         ground.bars,
-        backtest_parts(job.spec, rows, ForecastTable(job.panel, signature)),
+        backtest_parts(job.spec, rows, panel_forecaster(job.panel, signature)),
         start=days.min(),  # type: ignore[arg-type]
         until=days.max(),  # type: ignore[arg-type]
         data_version=ground.data_version,

@@ -1,7 +1,5 @@
 """Step 3: every registered feature of every bar."""
 
-from alphamill.adapters.delta.tables import write_parts
-from alphamill.bootstrap import bar_store, table_uri
 from alphamill.features.table import compute_in_parts, schema
 from alphamill.settings import Settings
 from alphamill.steps.step import begin, finish
@@ -14,9 +12,9 @@ def build_features(bars_version: int, *, settings: Settings | None = None) -> in
     -------
     Version of the feature table.
     """
-    settings = begin("features", "computing features", settings)
+    parts = begin("features", "computing features", settings)
     columns = schema()
-    bars = bar_store(settings).read(version=bars_version)
-    version = write_parts(table_uri(settings, "features"), columns, compute_in_parts(bars))
-    finish("features", f"{len(columns) - 2} features, {bars.height:,} rows")
+    bars = parts.bars().read(version=bars_version)
+    version = parts.lake().write_parts("features", columns, compute_in_parts(bars))
+    finish(parts, "features", f"{len(columns) - 2} features, {bars.height:,} rows")
     return version

@@ -1,6 +1,5 @@
 """Step 8: serve the champion; the version that answered before stays until the new one passed its smoke test."""
 
-from alphamill.bootstrap import model_registry, model_server
 from alphamill.settings import Settings
 from alphamill.steps.register_model import CHAMPION_ALIAS
 from alphamill.steps.step import begin, finish
@@ -18,8 +17,9 @@ def deploy_model(*, settings: Settings | None = None) -> str:
     NotFound
         There is no champion: the gate has accepted no model yet.
     """
-    settings = begin("deploy", "starting the forecaster", settings)
-    champion = model_registry(settings).get(settings.model_name, CHAMPION_ALIAS)
-    deployment = model_server(settings).deploy(champion, settings.model_name)
-    finish("deploy", f"{deployment.model_id} at {deployment.url}")
+    parts = begin("deploy", "starting the forecaster", settings)
+    name = parts.settings.model_name
+    champion = parts.registry().get(name, CHAMPION_ALIAS)
+    deployment = parts.model_server().deploy(champion, name)
+    finish(parts, "deploy", f"{deployment.model_id} at {deployment.url}")
     return deployment.url

@@ -4,32 +4,33 @@ import datetime as dt
 
 import polars as pl
 
-from alphamill.adapters.clock.system import SYSTEM_CLOCK
-from alphamill.adapters.delta.tables import write_frame
-from alphamill.bootstrap import bar_store, market_feed, portfolios, table_uri
 from alphamill.errors import DataUnfit, InvalidInput
 from alphamill.ingestion import normalise
-from alphamill.ports import Clock
+from alphamill.ports import Clock, Lake
 from alphamill.settings import Settings
 from alphamill.steps.step import begin, finish
 
+#: The table of what came in, before validation.
+LANDING = "landing"
 
-def ingest_bars(feed: str, until: str = "", *, settings: Settings | None = None, clock: Clock = SYSTEM_CLOCK) -> int:
+
+def ingest_bars(feed: str, until: str = "", *, settings: Settings | None = None, clock: Clock | None = None) -> int:
     """Land all bars of `feed` up to the session `until` (ISO date; empty: all).
 
     Returns
     -------
     Version of the landing table. Landing the same bars again keeps the version.
     """
-    settings = begin("ingest", f"reading {feed}", settings)
-    source = market_feed(feed)
+    parts = begin("ingest", f"reading {feed}", settings)
+    source = parts.feed(feed)
     raw = source.read(until=_session(until) if until else None)
     if raw.is_empty():
         raise DataUnfit(f"the feed {feed!r} has no bars.", field="feed", remedy="Check the folder and the dates.")
-    calendar = portfolios(settings)[0].universe.calendar
-    bars = normalise(raw, source=source.source, calendar=calendar, ingested_at=clock.now())
-    version = _land(settings, bars.sort("symbol", "ts"))
-    finish("ingest", f"{bars.height:,} bars of {bars['symbol'].n_unique()} symbols")
+    calendar = parts.portfolios()[0].universe.calendar
+    now = (clock or parts.clock()).now()
+    bars = normalise(raw, source=source.source, calendar=calendar, ingested_at=now)
+    version = _land(parts.lake(), bars.sort("symbol", "ts"))
+    finish(parts, "ingest", f"{bars.height:,} bars of {bars['symbol'].n_unique()} symbols")
     return version
 
 
@@ -42,10 +43,11 @@ def _session(until: str) -> dt.date:
         ) from error
 
 
-def _land(settings: Settings, bars: pl.DataFrame) -> int:
+def _land(lake: Lake, bars: pl.DataFrame) -> int:
     """Replace what landed last; older batches stay readable as older versions."""
-    uri = table_uri(settings, "landing")
-    landed = bar_store(settings, "landing")
-    if landed.version() >= 0 and landed.read().drop("ingested_at").equals(bars.drop("ingested_at")):
-        return landed.version()
-    return write_frame(uri, bars)
+    newest = lake.version(LANDING)
+    if newest >= 0:
+        landed = lake.read(LANDING, newest).sort("symbol", "ts")
+        if landed.drop("ingested_at").equals(bars.drop("ingested_at")):
+            return newest
+    return lake.write(LANDING, bars)

@@ -1,7 +1,6 @@
 """Step 4: features into Feast, the newest ones online, and the point-in-time training rows out of it."""
 
-from alphamill.adapters.delta.tables import read_frame, write_frame
-from alphamill.bootstrap import bar_store, feature_store, model_features, table_uri
+from alphamill.bootstrap import model_features
 from alphamill.features.labels import forward_return
 from alphamill.settings import Settings
 from alphamill.steps.step import begin, finish
@@ -16,14 +15,14 @@ def materialize_features(
     -------
     Version of the training table: symbol, ts, model features, label, label_end_ts.
     """
-    settings = begin("materialize", "loading Feast", settings)
-    rows = read_frame(table_uri(settings, "features"), features_version)
-    store = feature_store(settings)
-    store.write_offline(rows)
+    parts = begin("materialize", "loading Feast", settings)
+    rows = parts.lake().read("features", features_version)
+    store = parts.offline_features()
+    store.write(rows)
     online = store.materialize(until=rows["ts"].max())  # type: ignore[arg-type]
-    labels = forward_return(bar_store(settings).read(version=bars_version), horizon_bars)
-    joined = store.training_rows(labels.select("symbol", "ts"), model_features(settings))
+    labels = forward_return(parts.bars().read(version=bars_version), horizon_bars)
+    joined = store.training_rows(labels.select("symbol", "ts"), model_features(parts.settings))
     training = joined.join(labels, on=["symbol", "ts"], how="left", validate="1:1").sort("ts", "symbol")
-    version = write_frame(table_uri(settings, "training"), training)
-    finish("materialize", f"{online} rows online, {training.height:,} training rows")
+    version = parts.lake().write("training", training)
+    finish(parts, "materialize", f"{online} rows online, {training.height:,} training rows")
     return version

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from alphamill.bootstrap import model_registry
 from alphamill.domain.models import ModelCard
 from alphamill.evaluation.gate import Gate
 from alphamill.evaluation.summary import EvaluationSummary
@@ -20,7 +19,7 @@ def register_model(model_dir: str, summary_path: str, *, settings: Settings | No
     -------
     Id of the registered version, and whether it is the champion now.
     """
-    settings = begin("register", "judging", settings)
+    parts = begin("register", "judging", settings)
     folder = Path(summary_path).parent
     summary = EvaluationSummary.model_validate_json(Path(summary_path).read_text())
     champion = folder / CHAMPION_SUMMARY
@@ -29,10 +28,10 @@ def register_model(model_dir: str, summary_path: str, *, settings: Settings | No
     (folder / VERDICT).write_text(verdict.model_dump_json(indent=2))
     card = ModelCard.model_validate_json((Path(model_dir) / "card.json").read_text())
     judged = card.model_copy(update={"metrics": summary.metrics(), "approved_for": verdict.approved_for})
-    registry = model_registry(settings)
+    registry = parts.registry()
     version = registry.register(Path(model_dir), judged)
     if verdict.accepted:
         registry.set_alias(version, CHAMPION_ALIAS)
     (folder / MODEL_ID).write_text(version.id)
-    finish("register", f"{version.id}: {'champion' if verdict.accepted else 'refused'}")
+    finish(parts, "register", f"{version.id}: {'champion' if verdict.accepted else 'refused'}")
     return version.id, verdict.accepted

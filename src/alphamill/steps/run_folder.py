@@ -4,9 +4,9 @@ from pathlib import Path
 
 import polars as pl
 
-from alphamill.adapters.delta.tables import read_frame
-from alphamill.bootstrap import model_features, table_uri
+from alphamill.bootstrap import model_features
 from alphamill.domain.bars import data_version
+from alphamill.ports import Wiring
 from alphamill.settings import Settings
 from alphamill.training import Dataset, build_dataset
 
@@ -40,9 +40,9 @@ def read_navs(folder: Path) -> dict[str, pl.DataFrame]:
     }
 
 
-def load_dataset(settings: Settings, training_version: int, bars_version: int, horizon_bars: int) -> Dataset:
+def load_dataset(parts: Wiring, training_version: int, bars_version: int, horizon_bars: int) -> Dataset:
     """Labelled rows of one version of the training table."""
-    frame = read_frame(table_uri(settings, "training"), training_version)
+    frame = parts.lake().read("training", training_version)
     return build_dataset(
-        frame, model_features(settings), horizon_bars=horizon_bars, data_version=data_version(bars_version)
+        frame, model_features(parts.settings), horizon_bars=horizon_bars, data_version=data_version(bars_version)
     )

@@ -1,24 +1,25 @@
-"""What every step begins with."""
+"""What every step begins and ends with."""
 
-from alphamill.adapters.files.progress import report_progress
+from alphamill.bootstrap import wiring
 from alphamill.logs import configure
-from alphamill.runtimes.embedded.watch import exit_with_runtime
+from alphamill.ports import Wiring
 from alphamill.settings import Settings, load_settings
 
 
-def begin(stage: str, message: str, given: Settings | None = None) -> Settings:
-    """Settings to work with; from here on the step ends with the runtime that started it.
+def begin(stage: str, message: str, given: Settings | None = None) -> Wiring:
+    """The parts to work with; from here on the step ends with the runtime that started it.
 
-    A step that is a process of its own is given none: its settings are those of its environment.
+    A step that is a process of its own is given no settings: they are those of its environment.
     """
-    exit_with_runtime()
-    report_progress(stage, 0, 1, message)
-    if given is not None:
-        return given
-    settings = load_settings()
-    configure(settings, "step")
-    return settings
+    parts = wiring(load_settings() if given is None else given)
+    parts.join()
+    parts.progress()(stage, 0, 1, message)
+    if given is None:
+        configure(parts.settings, "step")
+    return parts
 
 
-def finish(stage: str, message: str) -> None:
-    report_progress(stage, 1, 1, message)
+def finish(parts: Wiring, stage: str, message: str) -> None:
+    """The stage is over: say with what, and release what was opened for it."""
+    parts.progress()(stage, 1, 1, message)
+    parts.close()

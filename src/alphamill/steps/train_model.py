@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 
-from alphamill.adapters.files.progress import report_progress
-from alphamill.bootstrap import model_registry
 from alphamill.domain.models import ModelCard
 from alphamill.errors import NotFound
+from alphamill.ports import Wiring
 from alphamill.settings import Settings
 from alphamill.steps.run_folder import CHAMPION, load_dataset, run_folder
 from alphamill.steps.step import begin, finish
@@ -31,16 +30,16 @@ def train_model(
     -------
     Folder with model.onnx and card.json.
     """
-    settings = begin("train", "fitting the best configuration", settings)
-    dataset = load_dataset(settings, training_version, bars_version, horizon_bars)
+    parts = begin("train", "fitting the best configuration", settings)
+    dataset = load_dataset(parts, training_version, bars_version, horizon_bars)
     chosen = parse_params(json.loads(params))
     module = fit(dataset, np.arange(len(dataset)), chosen, seed)
-    report_progress("train", 1, 2, "exporting ONNX")
-    card = _card(settings, dataset, run_id, chosen.architecture, json.loads(params) | {"seed": seed}, trials)
-    folder = run_folder(settings, run_id)
+    parts.progress()("train", 1, 2, "exporting ONNX")
+    card = _card(parts.settings, dataset, run_id, chosen.architecture, json.loads(params) | {"seed": seed}, trials)
+    folder = run_folder(parts.settings, run_id)
     export_onnx(module, dataset.features, card, folder / "model")
-    _note_champion(settings, run_id)
-    finish("train", f"{chosen.architecture} on {len(dataset):,} rows, {trials} trials")
+    _note_champion(parts, run_id)
+    finish(parts, "train", f"{chosen.architecture} on {len(dataset):,} rows, {trials} trials")
     return str(folder / "model")
 
 
@@ -63,9 +62,9 @@ def _card(
     )
 
 
-def _note_champion(settings: Settings, run_id: str) -> None:
+def _note_champion(parts: Wiring, run_id: str) -> None:
     try:
-        champion = model_registry(settings).get(settings.model_name, "champion")
+        champion = parts.registry().get(parts.settings.model_name, "champion")
     except NotFound:
         return
-    (run_folder(settings, run_id) / CHAMPION).write_text(champion.model_dump_json())
+    (run_folder(parts.settings, run_id) / CHAMPION).write_text(champion.model_dump_json())

@@ -1,9 +1,5 @@
 """Step 5a: search configurations on the oldest sessions; every trial goes to MLflow."""
 
-from alphamill.adapters.files.progress import report_progress
-from alphamill.adapters.mlflow.tracking import MlflowTracking
-from alphamill.adapters.ray.tune import tune
-from alphamill.bootstrap import mlflow_artifacts
 from alphamill.settings import Settings
 from alphamill.steps.run_folder import TRIALS, load_dataset, run_folder
 from alphamill.steps.step import begin
@@ -26,17 +22,16 @@ def tune_model(
     -------
     run_id, best parameters as JSON, true number of trials.
     """
-    settings = begin("train", "starting Ray", settings)
-    dataset = tuning_rows(load_dataset(settings, training_version, bars_version, horizon_bars))
-    tracking = MlflowTracking(settings.tracking_uri, mlflow_artifacts(settings))
-    result = tune(
+    parts = begin("train", "starting the search", settings)
+    dataset = tuning_rows(load_dataset(parts, training_version, bars_version, horizon_bars))
+    report = parts.progress()
+    result = parts.search().run(
         dataset,
         tuning_windows(dataset),
-        tracking,
-        space=ParamSpace(architecture=settings.architectures),
-        n_trials=trials,
+        space=ParamSpace(architecture=parts.settings.architectures),
+        trials=trials,
         seed=seed,
-        on_progress=lambda done, total: report_progress("train", done, total + 2, f"trial {done} of {total}"),
+        on_progress=lambda done, total: report("train", done, total + 2, f"trial {done} of {total}"),
     )
-    result.table().write_parquet(run_folder(settings, result.run_id) / TRIALS)
+    result.table().write_parquet(run_folder(parts.settings, result.run_id) / TRIALS)
     return result.run_id, result.best.params.model_dump_json(), len(result.trials)

@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-from alphamill.adapters.clock.system import SYSTEM_CLOCK
-from alphamill.adapters.delta.tables import read_frame, write_frame
-from alphamill.bootstrap import bar_store, portfolios, table_uri
 from alphamill.monitoring.textfile import add_quarantined
 from alphamill.ports import Clock
 from alphamill.settings import Settings
+from alphamill.steps.ingest_bars import LANDING
 from alphamill.steps.step import begin, finish
 from alphamill.validation import require_fit, validate
 from alphamill.validation.report import render
 
 
 def validate_bars(
-    landing_version: int, report_path: str, *, settings: Settings | None = None, clock: Clock = SYSTEM_CLOCK
+    landing_version: int, report_path: str, *, settings: Settings | None = None, clock: Clock | None = None
 ) -> int:
     """Check one version of the landing table and merge the accepted bars into the bars table.
 
@@ -29,16 +27,18 @@ def validate_bars(
     DataUnfit
         Too much was quarantined or is missing.
     """
-    settings = begin("validate", "checking bars", settings)
-    landed = read_frame(table_uri(settings, "landing"), landing_version)
-    calendar = portfolios(settings)[0].universe.calendar
-    result = validate(landed, calendar=calendar, now=clock.now())
+    parts = begin("validate", "checking bars", settings)
+    landed = parts.lake().read(LANDING, landing_version)
+    calendar = parts.portfolios()[0].universe.calendar
+    result = validate(landed, calendar=calendar, now=(clock or parts.clock()).now())
     Path(report_path).parent.mkdir(parents=True, exist_ok=True)
     Path(report_path).write_text(render(result))
     if result.quarantined.height:
-        write_frame(table_uri(settings, "quarantine"), result.quarantined)
-        add_quarantined(settings.home.resolve() / "metrics" / "validate_bars.prom", result.reason_counts())
+        parts.lake().write("quarantine", result.quarantined)
+        add_quarantined(parts.settings.home.resolve() / "metrics" / "validate_bars.prom", result.reason_counts())
     require_fit(result)
-    version = bar_store(settings).append(result.accepted)
-    finish("validate", f"{result.accepted.height:,} accepted, {result.quarantined.height} quarantined, v{version}")
+    version = parts.bars().append(result.accepted)
+    finish(
+        parts, "validate", f"{result.accepted.height:,} accepted, {result.quarantined.height} quarantined, v{version}"
+    )
     return version

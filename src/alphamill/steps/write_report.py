@@ -5,8 +5,6 @@ from pathlib import Path
 
 import polars as pl
 
-from alphamill.adapters.clock.system import SYSTEM_CLOCK
-from alphamill.bootstrap import bar_store, ledger, portfolios
 from alphamill.domain.bars import bars_version_of
 from alphamill.domain.models import ModelCard
 from alphamill.domain.portfolios import PortfolioSpec
@@ -15,23 +13,23 @@ from alphamill.evaluation.parity import Parity
 from alphamill.evaluation.report import DataSection, RunReport, TradingSection, render
 from alphamill.evaluation.summary import EvaluationSummary
 from alphamill.features import registered
-from alphamill.ports import Clock
-from alphamill.settings import Settings
+from alphamill.ports import Wiring
+from alphamill.steps.ingest_bars import LANDING
 from alphamill.steps.run_folder import MODEL_ID, SUMMARY, TRIALS, VERDICT, WEIGHTS, read_navs, run_folder
 from alphamill.validation import ValidationResult, validate
 
 REPORT = "report.html"
 
 
-def write_report(settings: Settings, run_id: str, *, parity: Parity | None = None, clock: Clock = SYSTEM_CLOCK) -> Path:
+def write_report(parts: Wiring, run_id: str, *, parity: Parity | None = None) -> Path:
     """Render the run's folder and the first portfolio's ledger into one HTML file in that folder."""
-    now = clock.now()
-    folder, spec = run_folder(settings, run_id), portfolios(settings)[0]
+    now = parts.clock().now()
+    folder, spec = run_folder(parts.settings, run_id), parts.portfolios()[0]
     summary = EvaluationSummary.model_validate_json((folder / SUMMARY).read_text())
     report = RunReport(
         created_at=now,
         portfolio=spec,
-        data=_data(settings, spec, summary.data_version, now),
+        data=_data(parts, spec, summary.data_version, now),
         card=ModelCard.model_validate_json((folder / "model" / "card.json").read_text()),
         model_id=(folder / MODEL_ID).read_text(),
         trials=pl.read_parquet(folder / TRIALS),
@@ -39,7 +37,7 @@ def write_report(settings: Settings, run_id: str, *, parity: Parity | None = Non
         verdict=GateVerdict.model_validate_json((folder / VERDICT).read_text()),
         navs=read_navs(folder),
         weights=pl.read_parquet(folder / WEIGHTS),
-        trading=_trading(settings, spec, parity),
+        trading=_trading(parts, spec, parity),
         feature_docs={feature.name: feature.doc for feature in registered()},
     )
     path = folder / REPORT
@@ -47,9 +45,9 @@ def write_report(settings: Settings, run_id: str, *, parity: Parity | None = Non
     return path
 
 
-def _data(settings: Settings, spec: PortfolioSpec, data_version: str, now: dt.datetime) -> DataSection:
-    result = _validated(settings, spec, now)
-    bars = bar_store(settings).read(version=bars_version_of(data_version))
+def _data(parts: Wiring, spec: PortfolioSpec, data_version: str, now: dt.datetime) -> DataSection:
+    result = _validated(parts, spec, now)
+    bars = parts.bars().read(version=bars_version_of(data_version))
     session = pl.col("session")
     symbols = bars.group_by("symbol").agg(bars=pl.len(), first=session.min(), last=session.max()).sort("symbol")
     return DataSection(
@@ -63,14 +61,14 @@ def _data(settings: Settings, spec: PortfolioSpec, data_version: str, now: dt.da
     )
 
 
-def _validated(settings: Settings, spec: PortfolioSpec, now: dt.datetime) -> ValidationResult:
+def _validated(parts: Wiring, spec: PortfolioSpec, now: dt.datetime) -> ValidationResult:
     """What validation said of the batch that landed last; it is quick and gives the same answer again."""
-    landed = bar_store(settings, "landing").read()
+    landed = parts.lake().read(LANDING)
     return validate(landed, calendar=spec.universe.calendar, now=now)
 
 
-def _trading(settings: Settings, spec: PortfolioSpec, parity: Parity | None) -> TradingSection | None:
-    reader = ledger(settings)
+def _trading(parts: Wiring, spec: PortfolioSpec, parity: Parity | None) -> TradingSection | None:
+    reader = parts.ledger()
     nav = reader.nav(spec.name)
     if nav.height < 2:
         return None

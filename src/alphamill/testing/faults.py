@@ -257,8 +257,8 @@ def faulty_books(books: Port, plan: FaultPlan) -> Port:
 
 
 def faulty_features(features: Port, plan: FaultPlan) -> Port:
-    """A `FeatureStore` whose online side fails by `plan`."""
-    faults = {"read_online": READS, "write_online": WRITES}
+    """`OnlineFeatures` that fail by `plan`."""
+    faults = {"read": READS, "write": WRITES}
     return cast(Port, FaultyPort(features, plan, "features", faults=faults, unavailable=StoreUnavailable))
 
 

@@ -7,7 +7,7 @@ from alphamill.domain.features import FEATURE_KEY, FeatureSnapshot
 from alphamill.errors import AlphamillError, StoreUnavailable
 from alphamill.features import newest
 from alphamill.features.history import BarHistory
-from alphamill.ports import FeatureStore
+from alphamill.ports import OnlineFeatures
 
 
 class SessionFeatures(Protocol):
@@ -29,7 +29,7 @@ class NewestFeatures:
     nobody else can see what a decision would be made on, so asking raises until a later write goes well.
     """
 
-    def __init__(self, online: FeatureStore) -> None:
+    def __init__(self, online: OnlineFeatures) -> None:
         self._online = online
         self._rows: dict[str, FeatureSnapshot] = {}
         self._failed: AlphamillError | None = None
@@ -44,7 +44,7 @@ class NewestFeatures:
         """
         try:
             rows = newest(history, symbols=symbols)
-            self._online.write_online(rows)
+            self._online.write(rows)
         except AlphamillError as error:
             self._failed = error
             raise
@@ -78,11 +78,11 @@ class NewestFeatures:
 class StoredFeatures:
     """Features of a backtest: every row is there already, and one newer than the clock is not answered."""
 
-    def __init__(self, store: FeatureStore) -> None:
+    def __init__(self, store: OnlineFeatures) -> None:
         self._store = store
 
     def refresh(self, history: BarHistory, symbols: Sequence[str]) -> None:
         """Nothing to compute."""
 
     def read_online(self, symbols: Sequence[str], features: Sequence[str]) -> dict[str, FeatureSnapshot]:
-        return self._store.read_online(symbols, features)
+        return self._store.read(symbols, features)

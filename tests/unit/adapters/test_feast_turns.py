@@ -8,13 +8,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from alphamill.adapters.feast.store import FeastFeatureStore
+from alphamill.adapters.feast.online_features import FeastOnlineFeatures
+from alphamill.adapters.feast.repo import FeastRepo
 from alphamill.domain.bars import UTC_TS
 from alphamill.settings import Settings
 
 
 def test_two_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = FeastFeatureStore(Settings().feature_repo, tmp_path, "redis://127.0.0.1:1/0")
+    repo = FeastRepo(Settings().feature_repo, tmp_path, "redis://127.0.0.1:1/0")
+    online = FeastOnlineFeatures(repo)
     both_inside, written = threading.Barrier(2), []
 
     def compare(rows: pl.DataFrame) -> pl.DataFrame:
@@ -23,12 +25,12 @@ def test_two_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         both_inside.reset()
         return rows
 
-    monkeypatch.setattr(store, "_features", lambda: ("rsi_14",))
-    monkeypatch.setattr(store, "_to_write", compare)
-    monkeypatch.setattr(store, "_write", lambda rows: written.append(rows["symbol"][0]))
+    monkeypatch.setattr(repo, "features", lambda: ("rsi_14",))
+    monkeypatch.setattr(online, "newer", compare)
+    monkeypatch.setattr(online, "put", lambda rows: written.append(rows["symbol"][0]))
     ts = dt.datetime(2024, 1, 2, 21, tzinfo=dt.UTC)
     schema = {"symbol": pl.String, "ts": UTC_TS, "rsi_14": pl.Float64}
     rows = [pl.DataFrame({"symbol": [symbol], "ts": [ts], "rsi_14": [50.0]}, schema=schema) for symbol in "AB"]
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(store.write_online, rows))
+        list(threads.map(online.write, rows))
     assert sorted(written) == ["A", "B"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from alphamill.bootstrap import bar_store
+from alphamill.bootstrap import wiring
 from alphamill.errors import DataUnfit
 from alphamill.monitoring.textfile import add_quarantined
 from alphamill.settings import Settings
@@ -37,7 +37,7 @@ def test_the_validate_step_counts_what_it_keeps_apart_by_the_clock_it_is_given(t
     settings = Settings(home=tmp_path / "home", portfolios=(EXAMPLES / "own_data.yaml",))
     clock = ManualClock(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
     landing = ingest_bars(str(feed), settings=settings, clock=clock)
-    landed = bar_store(settings, "landing").read()
+    landed = wiring(settings).lake().read("landing")
     assert landed["ingested_at"].unique().to_list() == [clock.now()]
     clock.set(landed["ts"].sort()[-10])
     late = int((landed["ts"] > clock.now()).sum())
@@ -46,4 +46,4 @@ def test_the_validate_step_counts_what_it_keeps_apart_by_the_clock_it_is_given(t
         validate_bars(landing, str(tmp_path / "report.html"), settings=settings, clock=clock)
     shown = counts(settings.home / "metrics" / "validate_bars.prom")
     assert shown["FUTURE_BAR"] == late
-    assert pytest.approx(sum(shown.values())) == bar_store(settings, "quarantine").read().height
+    assert pytest.approx(sum(shown.values())) == wiring(settings).lake().read("quarantine").height

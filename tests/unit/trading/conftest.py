@@ -34,7 +34,7 @@ from alphamill.proofs.synthetic_market import synthetic_market
 from alphamill.settings import Settings
 from alphamill.testing.bar_store import InMemoryBarStore
 from alphamill.testing.event_bus import InMemoryEventBus
-from alphamill.testing.feature_store import InMemoryFeatureStore
+from alphamill.testing.features import InMemoryOnlineFeatures
 from alphamill.testing.forecaster import ConstantForecaster
 from alphamill.testing.journal import InMemoryBarJournal
 from alphamill.testing.lease import InMemoryLease
@@ -81,7 +81,7 @@ class System:
     spec: PortfolioSpec
     store: InMemoryBarStore | DeltaBarStore
     journal: InMemoryBarJournal
-    features: InMemoryFeatureStore
+    features: InMemoryOnlineFeatures
     forecaster: ConstantForecaster
     broker: PaperBroker
     ledger: InMemoryLedger
@@ -167,7 +167,7 @@ def parts(market: pl.DataFrame, spec: PortfolioSpec, signature: ModelSignature, 
     return {
         "store": store,
         "journal": InMemoryBarJournal(),
-        "features": InMemoryFeatureStore(tuple(feature.name for feature in registered())),
+        "features": InMemoryOnlineFeatures(tuple(feature.name for feature in registered())),
         "forecaster": ConstantForecaster(signature, mean=MEANS, std=0.04),
         "broker": _broker(spec, spec.name),
         "ledger": InMemoryLedger(),

@@ -225,7 +225,7 @@ def test_unknown_paths_and_names_are_problems_too(client) -> None:
     assert client.get("/api/data").headers["allow"] == "POST"
 
 
-def test_health_readiness_and_metrics(client, system) -> None:
+def test_health_readiness_and_metrics(client, system, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ready", "home": str(Settings().home.resolve())}
     assert tradable(client, True) == []
@@ -233,12 +233,13 @@ def test_health_readiness_and_metrics(client, system) -> None:
     assert "the forecaster is switched off" in tradable(client, False)[0]
     assert client.get("/readyz").status_code == 200  # it serves requests all the same, a halt among them
     system.forecaster.recover()
-    system.live.trader._followers[0]._waits_since = time.monotonic() - 61
-    assert "a closed session has been waiting for 6" in tradable(client, False)[0]
-    system.live.trader._followers[0]._waits_since = None
+    with monkeypatch.context() as broken:
+        broken.setattr(system.live.controller("demo"), "on_session", lambda *args, **kwargs: 1 / 0)
+        broken.setattr("alphamill.trading.trader.STUCK_SECS", 0.0)
+        post_session(client, system.ahead[0])
+        assert "a closed session has been waiting for" in tradable(client, False)[0]
     assert tradable(client, True) == []
     assert [p["name"] for p in client.get("/api/portfolios").json()] == ["demo"]
-    post_session(client, system.ahead[0])
     wait_decided(client, system.ahead[0])
     text = client.get("/metrics").text
     assert 'alphamill_bars_received_total{source="api"} 3.0' in text

@@ -12,10 +12,8 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from alphamill import bootstrap
 from alphamill.adapters.brokers.paper.broker import PaperBroker
 from alphamill.adapters.sql import SqlBarJournal
-from alphamill.bootstrap import JOURNAL_SESSIONS
 from alphamill.domain.bars import RAW_BAR_SCHEMA
 from alphamill.domain.calendars import next_open
 from alphamill.domain.decisions import TradingState
@@ -23,6 +21,8 @@ from alphamill.domain.orders import OrderStatus, Position
 from alphamill.domain.portfolios import Universe
 from alphamill.errors import BrokerUnavailable, Conflict, DataUnfit, InvalidBar, NotReconciled, StoreUnavailable
 from alphamill.execution import reconcile
+from alphamill.runtimes.embedded.wiring import EmbeddedWiring
+from alphamill.runtimes.stores import JOURNAL_SESSIONS
 from alphamill.settings import Settings
 from alphamill.testing.broker import cash_at, fills_at
 from alphamill.testing.clock import ManualClock
@@ -386,7 +386,7 @@ def test_a_start_prunes_what_the_journal_no_longer_needs(tmp_path: Path, market:
     journal = SqlBarJournal(settings.ledger_url)
     journal.append(market)
     journal.mark_merged(market)
-    bootstrap.journal(settings).close()
+    EmbeddedWiring(settings).journal().close()
     kept = market["session"].n_unique() - JOURNAL_SESSIONS
     assert journal.prune(0) == market.filter(pl.col("session") >= market["session"].unique().sort()[kept]).height
     journal.close()

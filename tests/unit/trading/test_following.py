@@ -15,7 +15,7 @@ from alphamill.domain.portfolios import PortfolioSpec, Schedule, Sizing, Univers
 from alphamill.errors import NotFound
 from alphamill.features import registered
 from alphamill.features.history import BarHistory
-from alphamill.testing.feature_store import InMemoryFeatureStore
+from alphamill.testing.features import InMemoryOnlineFeatures
 from alphamill.testing.forecaster import ConstantForecaster
 from alphamill.testing.notifier import InMemoryNotifier
 from alphamill.trading.desk import Desk
@@ -183,7 +183,7 @@ def two_desks(market, spec, signature, tmp_path):  # type: ignore[no-untyped-def
     store = DeltaBarStore(str(tmp_path / "bars"))
     store.append(pl.concat([market.filter(pl.col("session") <= cut), coins.filter(pl.col("session") <= cut)]))
     clock, ledger, tells = BarClock(), InMemoryLedger(), InMemoryNotifier()
-    online = InMemoryFeatureStore(tuple(feature.name for feature in registered()))
+    online = InMemoryOnlineFeatures(tuple(feature.name for feature in registered()))
     always = PortfolioSpec(
         name="always",
         universe=Universe(symbols=(COIN,), calendar="24/7"),

@@ -20,7 +20,7 @@ from alphamill.errors import ForecasterUnavailable, InvalidFeatures, ModelMismat
 from alphamill.features import registered
 from alphamill.features.history import BarHistory
 from alphamill.ports import Forecaster
-from alphamill.testing.feature_store import InMemoryFeatureStore
+from alphamill.testing.features import InMemoryOnlineFeatures
 from alphamill.testing.forecaster import SwitchingForecaster
 from alphamill.testing.notifier import InMemoryNotifier
 from alphamill.trading.inputs import DecisionInputs, gather
@@ -126,7 +126,7 @@ def _no_open(session: object) -> None:
 
 @pytest.fixture(scope="module")
 def desk(market: pl.DataFrame, spec: PortfolioSpec) -> Desk:
-    history, features = BarHistory(), NewestFeatures(InMemoryFeatureStore(tuple(f.name for f in registered())))
+    history, features = BarHistory(), NewestFeatures(InMemoryOnlineFeatures(tuple(f.name for f in registered())))
     history.replace(market)
     features.refresh(history, spec.universe.symbols)
     sizing = Sizing(method="equal_weight", covariance_bars=60, max_weight=0.5)

@@ -31,8 +31,8 @@ def _raises(error: Exception) -> Callable[..., Any]:
 PORTS: dict[str, tuple[str, str, Exception]] = {
     "forecaster": ("forecaster", "forecast", ForecasterUnavailable("down.")),
     "forecaster, not an error of ours": ("forecaster", "forecast", RuntimeError("segment")),
-    "features": ("features", "read_online", StoreUnavailable("redis is down.")),
-    "feature refresh": ("features", "write_online", StoreUnavailable("redis is down.")),
+    "features": ("features", "read", StoreUnavailable("redis is down.")),
+    "feature refresh": ("features", "write", StoreUnavailable("redis is down.")),
     "ledger, reading": ("ledger", "record", StoreUnavailable("locked.")),
     "ledger, deciding": ("ledger", "commit", StoreUnavailable("disk is full.")),
     "ledger, settling": ("ledger", "settle", StoreUnavailable("disk is full.")),

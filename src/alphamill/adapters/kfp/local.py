@@ -16,11 +16,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from alphamill import environment, errors
+from alphamill.domain.pipelines import PipelineRun
+from alphamill.ports import Clock
 
 POLL_SECS: Final = 0.5
 JOB: Final = "job.json"
@@ -31,13 +32,28 @@ UNCLEAR_CONDITION: Final = re.compile(r"^WARNING:root:(?:Could not resolve|Condi
 RAISED: Final = re.compile(r"^\s*(?:\[KFP[^\]]*\]\s*)?([A-Za-z_][\w.]*): (.*)$")
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineRun:
-    """A finished run. `outputs` are the output parameters of every step by step name; artifacts lie in `run_dir`."""
+class LocalPipelines:
+    """The `Pipelines` port on this machine: one run at a time, each in a process group of its own.
 
-    run_dir: Path
-    log: Path
-    outputs: dict[str, dict[str, Any]]
+    Parameters
+    ----------
+    home
+        Runs leave their log and artifacts in ``<home>/pipelines/<name>-<time>``.
+    clock
+        Names the runs.
+    env
+        The whole environment of the steps, e.g. from `environment.child_environment`.
+    """
+
+    def __init__(self, home: Path, clock: Clock, env: Mapping[str, str]) -> None:
+        self._home, self._clock, self._env = home, clock, env
+
+    def run(self, pipeline: str, arguments: Mapping[str, Any], *, progress: Path | None = None) -> PipelineRun:
+        """See `ports.Pipelines` and `run_pipeline`."""
+        name = pipeline.rpartition(":")[2].replace("_", "-")
+        run_dir = new_run_dir(self._home, name, self._clock.now())
+        told = {} if progress is None else {environment.PROGRESS_FILE: str(progress)}
+        return run_pipeline(pipeline, arguments, run_dir, env={**self._env, **told})
 
 
 def new_run_dir(home: Path, name: str, at: dt.datetime) -> Path:

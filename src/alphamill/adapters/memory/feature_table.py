@@ -1,4 +1,4 @@
-"""`FeatureStore` of the backtest: an offline feature table read as if it were online."""
+"""`OnlineFeatures` of the backtest: a table of all rows, read as if time stood where the clock says."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from alphamill.domain.features import FEATURE_KEY, FeatureSnapshot
-from alphamill.features.rows import check_rows, join_as_of, require_declared
+from alphamill.features.rows import check_rows, require_declared
 from alphamill.ports import Clock
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -59,22 +59,18 @@ class _Block:
 
 
 class FeatureTable:
-    """All rows in memory; `read_online` answers the newest one not after the clock's time.
+    """All rows in memory; `read` answers the newest one not after the clock's time.
 
     Parameters
     ----------
     rows
-        As `alphamill.features.compute` gives them.
+        As `alphamill.features.compute` gives them; the features are the columns after symbol and ts.
     clock
         What "online" means: rows after its time do not exist yet.
     """
 
     def __init__(self, rows: pl.DataFrame, clock: Clock) -> None:
         self._clock = clock
-        self.write_offline(rows)
-
-    def write_offline(self, rows: pl.DataFrame) -> None:
-        """Replace all rows; the features are the columns after symbol and ts."""
         names = [name for name in rows.columns if name not in FEATURE_KEY]
         rows = check_rows(rows, names).sort("symbol", "ts")
         self._features = tuple(names)
@@ -88,11 +84,7 @@ class FeatureTable:
         }
         self._block: _Block | None = None
 
-    def materialize(self, *, until: dt.datetime) -> int:
-        """Nothing to load: the number of symbols with a row up to `until`."""
-        return sum(bool(s.ts.size and s.ts[0] <= _micros(until)) for s in self._series.values())
-
-    def write_online(self, rows: pl.DataFrame) -> None:
+    def write(self, rows: pl.DataFrame) -> None:
         """Replace a row of the same ts or append a newest one; others are ignored."""
         rows = check_rows(rows, self._features).sort("ts")
         values = _values(rows, self._features)
@@ -101,7 +93,7 @@ class FeatureTable:
             self._series.setdefault(symbol, empty).put(ts, values[i])
         self._block = None
 
-    def read_online(self, symbols: Sequence[str], features: Sequence[str]) -> dict[str, FeatureSnapshot]:
+    def read(self, symbols: Sequence[str], features: Sequence[str]) -> dict[str, FeatureSnapshot]:
         """Snapshots by symbol as of the clock's time; absent without a row or with a null."""
         require_declared(features, self._features)
         if self._block is None:
@@ -115,20 +107,6 @@ class FeatureTable:
             for symbol, ts, row, complete in zip(found, times, values.tolist(), whole.tolist(), strict=True)
             if complete
         }
-
-    def training_rows(self, entities: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
-        """Point-in-time join over all rows, whatever the clock says: entities carry their own times."""
-        require_declared(features, self._features)
-        return join_as_of(entities, self._frame(), features)
-
-    def _frame(self) -> pl.DataFrame:
-        schema = {**FEATURE_KEY, **dict.fromkeys(self._features, pl.Float64())}
-        frames = [pl.DataFrame(schema=schema)]
-        for symbol, series in self._series.items():
-            key = pl.DataFrame({"symbol": [symbol] * series.ts.size, "ts": series.ts}, schema_overrides=FEATURE_KEY)
-            values = pl.from_numpy(series.values, schema=list(self._features))
-            frames.append(key.hstack(values.fill_nan(None)))
-        return pl.concat(frames)
 
 
 def _values(rows: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:

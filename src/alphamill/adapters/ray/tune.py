@@ -11,49 +11,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import polars as pl
 
 from alphamill.adapters.ray.session import ray_session, warm_up
 from alphamill.errors import AlphamillError, DataUnfit, InvalidConfig
+from alphamill.ports.search import OnProgress
 from alphamill.ports.tracking import RunStatus, Tracking
 from alphamill.training import Dataset, ModelParams, ParamSpace, WalkForward
-
-TrialStatus = Literal["completed", "pruned", "failed"]
-OnProgress = Callable[[int, int], None]
+from alphamill.training.trials import SearchResult, Trial, TrialStatus, best_of, score_folds
 
 _RUN_STATUS: dict[TrialStatus, RunStatus] = {"completed": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One configuration that was tried. `fold_nll` has one value per finished fold, nats per row."""
-
-    number: int
-    params: ModelParams
-    status: TrialStatus
-    fold_nll: tuple[float, ...]
-    error: str = ""
-
-    @property
-    def nll(self) -> float:
-        """Mean over the finished folds; infinite if there is none. Compare only completed trials by it."""
-        return float(np.mean(self.fold_nll)) if self.fold_nll else float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class TuneResult:
-    """What the search found. `trials` holds every trial in order, pruned and failed ones too."""
-
-    best: Trial
-    trials: tuple[Trial, ...]
-    run_id: str
-
-    def table(self) -> pl.DataFrame:
-        """One row per trial: trial, status, nll, folds, error, then one column per parameter."""
-        return pl.DataFrame([_row(trial) for trial in self.trials], infer_schema_length=None)
 
 
 def tune(
@@ -69,7 +38,7 @@ def tune(
     parent_run: str | None = None,
     address: str | None = None,
     on_progress: OnProgress | None = None,
-) -> TuneResult:
+) -> SearchResult:
     """Try `n_trials` configurations of `space` and return all of them with the best.
 
     The same data, arguments and machine give the same configurations, fold scores, prunings and winner: the
@@ -114,9 +83,35 @@ def tune(
             trials = _search(task, chosen, max_concurrent, reduction_factor, progress.step)
         for trial in trials:
             _log_trial(tracking, run_id, trial, dataset)
-        best = _best(trials)
+        best = best_of(trials)
         tracking.log(run_id, metrics={"best_nll": best.nll}, tags={"alphamill.best_trial": str(best.number)})
-    return TuneResult(best, trials, run_id)
+    return SearchResult(best, trials, run_id)
+
+
+class RaySearch:
+    """The `Search` port on Ray; the trials of one search take turns on the processes of this machine.
+
+    Parameters
+    ----------
+    tracking
+        Every trial becomes a run there, under one for the search.
+    """
+
+    def __init__(self, tracking: Tracking) -> None:
+        self._tracking = tracking
+
+    def run(
+        self,
+        dataset: Dataset,
+        splits: WalkForward,
+        *,
+        space: ParamSpace,
+        trials: int,
+        seed: int,
+        on_progress: OnProgress | None = None,
+    ) -> SearchResult:
+        """See `tune`."""
+        return tune(dataset, splits, self._tracking, space=space, n_trials=trials, seed=seed, on_progress=on_progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +163,6 @@ def _task(dataset: Dataset, splits: WalkForward, chosen: list[ModelParams], seed
         build_network(len(dataset.features), params)
     names = {params.architecture for params in chosen}
     return _Task(dataset, splits, seed, {name: builder(name) for name in sorted(names)})
-
-
-def score_folds(dataset: Dataset, params: ModelParams, splits: WalkForward, seed: int) -> Iterator[float]:
-    """Out-of-sample negative log likelihood of one fold after the other, nats per row."""
-    from alphamill.training import fold_forecasts, gaussian_nll
-
-    for forecast in fold_forecasts(dataset, params, splits, seed):
-        yield gaussian_nll(forecast.mean, forecast.std, dataset.y[forecast.fold.test_rows])
 
 
 def _run_trial(config: dict[str, Any], task: _Task) -> None:
@@ -245,17 +232,6 @@ def _reason(error: BaseException) -> str:
     return lines[-1].strip() if lines else type(error).__name__
 
 
-def _best(trials: tuple[Trial, ...]) -> Trial:
-    completed = [trial for trial in trials if trial.status == "completed"]
-    if not completed:
-        raise DataUnfit(
-            f"none of {len(trials)} trials completed; the first failed with: {trials[0].error}",
-            field="space",
-            remedy="Mend the data or narrow the space.",
-        )
-    return min(completed, key=lambda trial: (trial.nll, trial.number))
-
-
 def _log_search(
     tracking: Tracking, run_id: str, dataset: Dataset, splits: WalkForward, n_trials: int, seed: int
 ) -> None:
@@ -281,16 +257,3 @@ def _log_trial(tracking: Tracking, parent: str, trial: Trial, dataset: Dataset) 
         series={"fold_nll": trial.fold_nll},
     )
     tracking.finish(run_id, _RUN_STATUS[trial.status])
-
-
-def _row(trial: Trial) -> dict[str, Any]:
-    params = trial.params.model_dump() | {"hidden": list(trial.params.hidden)}
-    score = trial.nll if trial.fold_nll else None
-    return {
-        "trial": trial.number,
-        "status": trial.status,
-        "nll": score,
-        "folds": len(trial.fold_nll),
-        "error": trial.error,
-        **params,
-    }

@@ -1,4 +1,4 @@
-"""One suite for every `FeatureStore`, and what only Feast can show."""
+"""One suite for all `OnlineFeatures`, one for all `OfflineFeatures`, and what only Feast can show."""
 
 import datetime as dt
 import os
@@ -8,21 +8,23 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pytest
 
 from alphamill.adapters.feast.environment import connection_string
-from alphamill.adapters.feast.store import FeastFeatureStore
+from alphamill.adapters.feast.offline_features import FeastOfflineFeatures
+from alphamill.adapters.feast.online_features import FeastOnlineFeatures
+from alphamill.adapters.feast.repo import FeastRepo
 from alphamill.adapters.memory.feature_table import FeatureTable
 from alphamill.domain.bars import UTC_TS
 from alphamill.errors import InvalidConfig, InvalidFeatures, NotFound, StoreUnavailable
 from alphamill.features import MODEL_FEATURES, Prices, feature, registered, registry
-from alphamill.ports import FeatureStore
+from alphamill.ports import OfflineFeatures, OnlineFeatures
 from alphamill.settings import Settings
-from alphamill.testing.feature_store import InMemoryFeatureStore
+from alphamill.testing.features import InMemoryOfflineFeatures, InMemoryOnlineFeatures
 
 NAMES = tuple(f.name for f in registered())
 DAY1 = dt.datetime(2013, 2, 27, 21, tzinfo=dt.UTC)
@@ -37,29 +39,51 @@ class LateClock:
         return DAY1 + 1000 * DAY
 
 
+class Sides(NamedTuple):
+    """Offline features and the online ones that they are loaded into."""
+
+    offline: OfflineFeatures
+    online: OnlineFeatures
+
+
+class FeastSides:
+    """Both sides on one Feast repo, as one process opens them."""
+
+    def __init__(self, repo_path: Path, data_dir: Path, redis_url: str) -> None:
+        self.repo = FeastRepo(repo_path, data_dir, redis_url)
+        self.offline = FeastOfflineFeatures(self.repo)
+        self.online = FeastOnlineFeatures(self.repo)
+
+
 @pytest.fixture(scope="session")
-def feast_store(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> FeastFeatureStore:
-    store = FeastFeatureStore(REPO, tmp_path_factory.mktemp("feast"), redis_url)
-    store.apply()
+def feast_store(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> FeastSides:
+    store = FeastSides(REPO, tmp_path_factory.mktemp("feast"), redis_url)
+    store.repo.apply()
     return store
 
 
+def in_memory() -> Sides:
+    online = InMemoryOnlineFeatures(NAMES)
+    return Sides(InMemoryOfflineFeatures(online), online)
+
+
 @pytest.fixture(params=["memory", "feast"])
-def store(request: pytest.FixtureRequest) -> FeatureStore:
+def store(request: pytest.FixtureRequest) -> Sides:
     """Stores with an offline and an online side."""
     if request.param == "memory":
-        return InMemoryFeatureStore(NAMES)
-    return request.getfixturevalue("feast_store")  # type: ignore[no-any-return]
+        return in_memory()
+    feast = request.getfixturevalue("feast_store")
+    return Sides(feast.offline, feast.online)
 
 
 @pytest.fixture(params=["memory", "feast", "table"])
-def online(request: pytest.FixtureRequest) -> FeatureStore:
+def online(request: pytest.FixtureRequest) -> OnlineFeatures:
     """Stores that answer online reads."""
     if request.param == "memory":
-        return InMemoryFeatureStore(NAMES)
+        return in_memory().online
     if request.param == "table":
         return FeatureTable(row("nobody", DAY1).clear(), LateClock())
-    return request.getfixturevalue("feast_store")  # type: ignore[no-any-return]
+    return request.getfixturevalue("feast_store").online  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -77,54 +101,54 @@ def row(symbol: str, ts: dt.datetime, base: float = 0.0, **values: float | None)
     )
 
 
-def test_a_written_row_is_read_by_name_in_any_order_with_its_time(online: FeatureStore, symbol: str) -> None:
-    online.write_online(row(symbol, DAY1, base=0.1))
+def test_a_written_row_is_read_by_name_in_any_order_with_its_time(online: OnlineFeatures, symbol: str) -> None:
+    online.write(row(symbol, DAY1, base=0.1))
     for names in (NAMES, NAMES[::-1], MODEL_FEATURES, ("rsi_14",)):
-        snapshot = online.read_online([symbol], names)[symbol]
+        snapshot = online.read([symbol], names)[symbol]
         assert (snapshot.symbol, snapshot.ts) == (symbol, DAY1)
         assert snapshot.values == {name: 0.1 + NAMES.index(name) for name in names}
 
 
-def test_a_symbol_without_a_row_is_absent(online: FeatureStore, symbol: str) -> None:
-    online.write_online(row(symbol, DAY1))
-    assert list(online.read_online([f"{symbol}X", symbol], NAMES)) == [symbol]
-    assert online.read_online([], NAMES) == {}
+def test_a_symbol_without_a_row_is_absent(online: OnlineFeatures, symbol: str) -> None:
+    online.write(row(symbol, DAY1))
+    assert list(online.read([f"{symbol}X", symbol], NAMES)) == [symbol]
+    assert online.read([], NAMES) == {}
 
 
-def test_a_null_makes_a_symbol_absent_only_where_it_is_asked_for(online: FeatureStore, symbol: str) -> None:
-    online.write_online(row(symbol, DAY1, ret_63=None))
-    assert online.read_online([symbol], ["ret_1", "ret_63"]) == {}
-    assert online.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 0.0}
+def test_a_null_makes_a_symbol_absent_only_where_it_is_asked_for(online: OnlineFeatures, symbol: str) -> None:
+    online.write(row(symbol, DAY1, ret_63=None))
+    assert online.read([symbol], ["ret_1", "ret_63"]) == {}
+    assert online.read([symbol], ["ret_1"])[symbol].values == {"ret_1": 0.0}
 
 
-def test_a_row_of_nulls_is_absent(online: FeatureStore, symbol: str) -> None:
-    online.write_online(row(symbol, DAY1, **dict.fromkeys(NAMES)))
-    assert online.read_online([symbol], ["ret_1"]) == {}
+def test_a_row_of_nulls_is_absent(online: OnlineFeatures, symbol: str) -> None:
+    online.write(row(symbol, DAY1, **dict.fromkeys(NAMES)))
+    assert online.read([symbol], ["ret_1"]) == {}
 
 
-def test_an_older_row_never_overwrites_a_newer_one(online: FeatureStore, symbol: str) -> None:
-    online.write_online(row(symbol, DAY1, base=1.0))
-    online.write_online(row(symbol, DAY1 - DAY, base=2.0))
-    snapshot = online.read_online([symbol], ["ret_1"])[symbol]
+def test_an_older_row_never_overwrites_a_newer_one(online: OnlineFeatures, symbol: str) -> None:
+    online.write(row(symbol, DAY1, base=1.0))
+    online.write(row(symbol, DAY1 - DAY, base=2.0))
+    snapshot = online.read([symbol], ["ret_1"])[symbol]
     assert (snapshot.ts, snapshot.values) == (DAY1, {"ret_1": 1.0})
-    online.write_online(row(symbol, DAY1 + DAY, base=3.0))
-    assert online.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 3.0}
+    online.write(row(symbol, DAY1 + DAY, base=3.0))
+    assert online.read([symbol], ["ret_1"])[symbol].values == {"ret_1": 3.0}
 
 
-def test_of_rows_written_together_the_newest_is_read(online: FeatureStore, symbol: str) -> None:
+def test_of_rows_written_together_the_newest_is_read(online: OnlineFeatures, symbol: str) -> None:
     rows = [row(symbol, DAY1 + DAY, base=2.0), row(symbol, DAY1, base=1.0), row(f"{symbol}B", DAY1, base=5.0)]
-    online.write_online(pl.concat(rows))
-    snapshots = online.read_online([symbol, f"{symbol}B"], ["ret_1"])
+    online.write(pl.concat(rows))
+    snapshots = online.read([symbol, f"{symbol}B"], ["ret_1"])
     assert {s: (x.ts, x.values["ret_1"]) for s, x in snapshots.items()} == {
         symbol: (DAY1 + DAY, 2.0),
         f"{symbol}B": (DAY1, 5.0),
     }
 
 
-def test_a_corrected_row_of_the_same_time_replaces_the_wrong_one(online: FeatureStore, symbol: str) -> None:
-    online.write_online(row(symbol, DAY1, ret_63=None))
-    online.write_online(row(symbol, DAY1, base=9.0))
-    assert online.read_online([symbol], ["ret_1", "ret_63"])[symbol].values["ret_1"] == 9.0
+def test_a_corrected_row_of_the_same_time_replaces_the_wrong_one(online: OnlineFeatures, symbol: str) -> None:
+    online.write(row(symbol, DAY1, ret_63=None))
+    online.write(row(symbol, DAY1, base=9.0))
+    assert online.read([symbol], ["ret_1", "ret_63"])[symbol].values["ret_1"] == 9.0
 
 
 @pytest.mark.parametrize(
@@ -139,81 +163,81 @@ def test_a_corrected_row_of_the_same_time_replaces_the_wrong_one(online: Feature
     ],
 )
 def test_bad_rows_are_refused_and_nothing_is_written(
-    online: FeatureStore, symbol: str, spoil: Callable[[pl.DataFrame], pl.DataFrame], names: str
+    online: OnlineFeatures, symbol: str, spoil: Callable[[pl.DataFrame], pl.DataFrame], names: str
 ) -> None:
     with pytest.raises(InvalidFeatures, match=names):
-        online.write_online(spoil(row(symbol, DAY1)))
-    assert online.read_online([symbol], ["ret_1"]) == {}
+        online.write(spoil(row(symbol, DAY1)))
+    assert online.read([symbol], ["ret_1"]) == {}
 
 
-def test_an_undeclared_feature_cannot_be_read(online: FeatureStore, symbol: str) -> None:
+def test_an_undeclared_feature_cannot_be_read(online: OnlineFeatures, symbol: str) -> None:
     with pytest.raises(InvalidFeatures, match="nonsense"):
-        online.read_online([symbol], ["ret_1", "nonsense"])
+        online.read([symbol], ["ret_1", "nonsense"])
     with pytest.raises(InvalidFeatures, match="no features"):
-        online.read_online([symbol], [])
+        online.read([symbol], [])
 
 
-def test_materialize_loads_the_newest_row_up_to_a_time_and_says_how_many(store: FeatureStore, symbol: str) -> None:
+def test_materialize_loads_the_newest_row_up_to_a_time_and_says_how_many(store: Sides, symbol: str) -> None:
     days = [row(symbol, DAY1 + i * DAY, base=float(i)) for i in range(4)]
-    store.write_offline(pl.concat([*days, row(f"{symbol}B", DAY1 + DAY)]))
-    assert store.read_online([symbol], ["ret_1"]) == {}
-    assert store.materialize(until=DAY1) == 1
-    assert store.read_online([symbol, f"{symbol}B"], ["ret_1"])[symbol].ts == DAY1
-    assert store.materialize(until=DAY1 + 2 * DAY) == 2
-    snapshots = store.read_online([symbol, f"{symbol}B"], ["ret_1"])
+    store.offline.write(pl.concat([*days, row(f"{symbol}B", DAY1 + DAY)]))
+    assert store.online.read([symbol], ["ret_1"]) == {}
+    assert store.offline.materialize(until=DAY1) == 1
+    assert store.online.read([symbol, f"{symbol}B"], ["ret_1"])[symbol].ts == DAY1
+    assert store.offline.materialize(until=DAY1 + 2 * DAY) == 2
+    snapshots = store.online.read([symbol, f"{symbol}B"], ["ret_1"])
     assert snapshots[symbol].values == {"ret_1": 2.0}
     assert snapshots[f"{symbol}B"].ts == DAY1 + DAY
 
 
-def test_materialize_again_writes_nothing_and_takes_nothing_back(store: FeatureStore, symbol: str) -> None:
-    store.write_offline(row(symbol, DAY1))
-    assert store.materialize(until=DAY1) == 1
-    assert store.materialize(until=DAY1) == 0
-    store.write_online(row(symbol, DAY1 + DAY, base=7.0))
-    assert store.materialize(until=DAY1 + 9 * DAY) == 0
-    assert store.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 7.0}
+def test_materialize_again_writes_nothing_and_takes_nothing_back(store: Sides, symbol: str) -> None:
+    store.offline.write(row(symbol, DAY1))
+    assert store.offline.materialize(until=DAY1) == 1
+    assert store.offline.materialize(until=DAY1) == 0
+    store.online.write(row(symbol, DAY1 + DAY, base=7.0))
+    assert store.offline.materialize(until=DAY1 + 9 * DAY) == 0
+    assert store.online.read([symbol], ["ret_1"])[symbol].values == {"ret_1": 7.0}
 
 
-def test_materialize_carries_a_correction_of_the_same_time(store: FeatureStore, symbol: str) -> None:
-    store.write_offline(row(symbol, DAY1))
-    store.materialize(until=DAY1)
-    store.write_offline(row(symbol, DAY1, base=5.0))
-    assert store.materialize(until=DAY1) == 1
-    assert store.read_online([symbol], ["ret_1"])[symbol].values == {"ret_1": 5.0}
+def test_materialize_carries_a_correction_of_the_same_time(store: Sides, symbol: str) -> None:
+    store.offline.write(row(symbol, DAY1))
+    store.offline.materialize(until=DAY1)
+    store.offline.write(row(symbol, DAY1, base=5.0))
+    assert store.offline.materialize(until=DAY1) == 1
+    assert store.online.read([symbol], ["ret_1"])[symbol].values == {"ret_1": 5.0}
 
 
-def test_training_rows_are_joined_as_known_at_their_time(store: FeatureStore, symbol: str) -> None:
-    store.write_offline(pl.concat([row(symbol, DAY1, base=1.0), row(symbol, DAY1 + 2 * DAY, base=3.0, ret_5=None)]))
+def test_training_rows_are_joined_as_known_at_their_time(store: Sides, symbol: str) -> None:
+    store.offline.write(pl.concat([row(symbol, DAY1, base=1.0), row(symbol, DAY1 + 2 * DAY, base=3.0, ret_5=None)]))
     second = dt.timedelta(seconds=1)
     asked = [DAY1 + 2 * DAY, DAY1 - second, DAY1 + 2 * DAY - second, DAY1, DAY1 + 900 * DAY]
     entities = pl.DataFrame(
         {"symbol": symbol, "ts": pl.Series(asked, dtype=UTC_TS), "label": [0.1, 0.2, 0.3, 0.4, 0.5]}
     )
-    rows = store.training_rows(entities, ["ret_5", "ret_1"])
+    rows = store.offline.training_rows(entities, ["ret_5", "ret_1"])
     assert rows.columns == ["symbol", "ts", "label", "ret_5", "ret_1"]
     assert rows.select("symbol", "ts", "label").equals(entities)
     assert rows["ret_1"].to_list() == [3.0, None, 1.0, 1.0, 3.0]
     assert rows["ret_5"].to_list() == [None, None, 2.0, 2.0, None]
 
 
-def test_training_rows_of_an_unknown_symbol_are_null(store: FeatureStore, symbol: str) -> None:
-    store.write_offline(row(symbol, DAY1))
+def test_training_rows_of_an_unknown_symbol_are_null(store: Sides, symbol: str) -> None:
+    store.offline.write(row(symbol, DAY1))
     entities = pl.DataFrame({"symbol": ["nobody"], "ts": pl.Series([DAY1], dtype=UTC_TS)})
-    assert store.training_rows(entities, ["ret_1"])["ret_1"].to_list() == [None]
+    assert store.offline.training_rows(entities, ["ret_1"])["ret_1"].to_list() == [None]
     with pytest.raises(InvalidFeatures, match="nonsense"):
-        store.training_rows(entities, ["nonsense"])
+        store.offline.training_rows(entities, ["nonsense"])
 
 
 def test_the_fake_without_an_offline_table_and_switched_off() -> None:
-    store = InMemoryFeatureStore(NAMES)
-    with pytest.raises(NotFound, match="write_offline"):
-        store.materialize(until=DAY1)
-    store.available = False
+    online = InMemoryOnlineFeatures(NAMES)
+    with pytest.raises(NotFound, match="Write offline features first"):
+        InMemoryOfflineFeatures(online).materialize(until=DAY1)
+    online.available = False
     with pytest.raises(StoreUnavailable):
-        store.read_online(["A"], ["ret_1"])
+        online.read(["A"], ["ret_1"])
 
 
-def test_feast_returns_the_computed_table_bit_for_bit_and_fast(feast_store: FeastFeatureStore) -> None:
+def test_feast_returns_the_computed_table_bit_for_bit_and_fast(feast_store: FeastSides) -> None:
     rng = np.random.default_rng(0)
     size = 12_000
     ts = pl.Series([DAY1 + i * DAY for i in range(size // 4)] * 4, dtype=UTC_TS)
@@ -224,9 +248,9 @@ def test_feast_returns_the_computed_table_bit_for_bit_and_fast(feast_store: Feas
             **{name: rng.normal(size=size) for name in NAMES},
         }
     )
-    feast_store.write_offline(rows)
+    feast_store.offline.write(rows)
     start = time.perf_counter()
-    joined = feast_store.training_rows(rows.select("symbol", "ts"), MODEL_FEATURES)
+    joined = feast_store.offline.training_rows(rows.select("symbol", "ts"), MODEL_FEATURES)
     assert time.perf_counter() - start < 5
     assert joined.equals(rows.select("symbol", "ts", *MODEL_FEATURES))
 
@@ -239,52 +263,54 @@ def own_features(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("own_features")
 def test_an_own_feature_reaches_feast_without_a_change_to_the_repo(redis_url: str, tmp_path: Path, symbol: str) -> None:
-    FeastFeatureStore(REPO, tmp_path, redis_url).apply()
-    reader = FeastFeatureStore(REPO, tmp_path, redis_url)
-    reader.write_online(row(symbol, DAY1))
+    FeastRepo(REPO, tmp_path, redis_url).apply()
+    reader = FeastSides(REPO, tmp_path, redis_url)
+    reader.online.write(row(symbol, DAY1))
 
     @feature("gap_1", inputs=("open", "close"), warm_up=1)
     def gap_1(w: Prices) -> np.ndarray:  # pragma: no cover - only declared here
         return np.append(np.nan, w.open[1:] / w.close[:-1] - 1.0)
 
-    store = FeastFeatureStore(REPO, tmp_path, redis_url)
-    store.write_offline(row(symbol, DAY1).with_columns(gap_1=0.25))
-    assert store.materialize(until=DAY1) == 1  # the same time as before: the new column must arrive all the same
+    store = FeastSides(REPO, tmp_path, redis_url)
+    store.offline.write(row(symbol, DAY1).with_columns(gap_1=0.25))
+    assert (
+        store.offline.materialize(until=DAY1) == 1
+    )  # the same time as before: the new column must arrive all the same
     for reading in (store, reader):
-        assert reading.read_online([symbol], ["ret_1", "gap_1"])[symbol].values == {"ret_1": 0.0, "gap_1": 0.25}
+        assert reading.online.read([symbol], ["ret_1", "gap_1"])[symbol].values == {"ret_1": 0.0, "gap_1": 0.25}
 
 
 def test_feast_says_quickly_that_redis_is_gone_and_works_again_when_it_is_back(
     own_redis: Any, tmp_path: Path, symbol: str
 ) -> None:
-    store = FeastFeatureStore(REPO, tmp_path, own_redis.url)
-    store.write_offline(row(symbol, DAY1))
-    store.write_online(row(symbol, DAY1))
+    store = FeastSides(REPO, tmp_path, own_redis.url)
+    store.offline.write(row(symbol, DAY1))
+    store.online.write(row(symbol, DAY1))
     own_redis.kill()
     for call in (
-        lambda: store.read_online([symbol], ["ret_1"]),
-        lambda: store.write_online(row(symbol, DAY1 + DAY)),
-        lambda: store.materialize(until=DAY1),
+        lambda: store.online.read([symbol], ["ret_1"]),
+        lambda: store.online.write(row(symbol, DAY1 + DAY)),
+        lambda: store.offline.materialize(until=DAY1),
     ):
         start = time.perf_counter()
         with pytest.raises(StoreUnavailable, match="Redis at"):
             call()
         assert time.perf_counter() - start < 4
     own_redis.start()
-    assert store.read_online([symbol], ["ret_1"]) == {}
-    store.write_online(row(symbol, DAY1))
-    assert store.read_online([symbol], ["ret_1"])[symbol].ts == DAY1
+    assert store.online.read([symbol], ["ret_1"]) == {}
+    store.online.write(row(symbol, DAY1))
+    assert store.online.read([symbol], ["ret_1"])[symbol].ts == DAY1
 
 
 def test_feast_without_apply_or_offline_table_says_what_to_do(redis_url: str, tmp_path: Path) -> None:
-    store = FeastFeatureStore(REPO, tmp_path / "new", redis_url)
+    store = FeastSides(REPO, tmp_path / "new", redis_url)
     with pytest.raises(NotFound, match="apply"):
-        store.read_online(["A"], ["ret_1"])
-    store.apply()
-    with pytest.raises(NotFound, match="write_offline"):
-        store.materialize(until=DAY1)
-    with pytest.raises(NotFound, match="write_offline"):
-        store.training_rows(row("A", DAY1).select("symbol", "ts"), ["ret_1"])
+        store.online.read(["A"], ["ret_1"])
+    store.repo.apply()
+    with pytest.raises(NotFound, match="Write offline features first"):
+        store.offline.materialize(until=DAY1)
+    with pytest.raises(NotFound, match="Write offline features first"):
+        store.offline.training_rows(row("A", DAY1).select("symbol", "ts"), ["ret_1"])
 
 
 def test_feasts_own_interface_gives_the_same_join_with_a_ttl_and_refuses_what_it_cannot(
@@ -297,7 +323,7 @@ def test_feasts_own_interface_gives_the_same_join_with_a_ttl_and_refuses_what_it
     repo.mkdir()
     for file in ("feature_store.yaml", "definitions.py"):
         (repo / file).write_text((REPO / file).read_text().replace("ttl=timedelta(0)", "ttl=timedelta(days=1)"))
-    FeastFeatureStore(repo, tmp_path / "data", redis_url).write_offline(row("A", DAY1, base=1.0))
+    FeastSides(repo, tmp_path / "data", redis_url).offline.write(row("A", DAY1, base=1.0))
 
     # As Feast's command line and a data scientist's notebook open it.
     monkeypatch.setenv("ALPHAMILL_FEATURES_DIR", str(tmp_path / "data"))
@@ -321,12 +347,9 @@ def test_the_backtests_table_knows_nothing_after_its_clock() -> None:
     table = FeatureTable(pl.concat([row("A", DAY1 + i * DAY, base=float(i)) for i in range(3)]), clock)
     for at, expected in [(DAY1, 0.0), (DAY1 + 2 * DAY - dt.timedelta(microseconds=1), 1.0), (DAY1 + 9 * DAY, 2.0)]:
         clock.at = at
-        assert table.read_online(["A"], ["ret_1"])["A"].values == {"ret_1": expected}
+        assert table.read(["A"], ["ret_1"])["A"].values == {"ret_1": expected}
     clock.at = DAY1 - DAY
-    assert table.read_online(["A"], ["ret_1"]) == {}
-    assert (table.materialize(until=DAY1 - DAY), table.materialize(until=DAY1)) == (0, 1)
-    entities = pl.DataFrame({"symbol": "A", "ts": pl.Series([DAY1 + DAY, DAY1 - DAY], dtype=UTC_TS)})
-    assert table.training_rows(entities, ["ret_1"])["ret_1"].to_list() == [1.0, None]
+    assert table.read(["A"], ["ret_1"]) == {}
 
 
 @pytest.fixture
@@ -340,10 +363,10 @@ def broken_repo(tmp_path: Path) -> Path:
 
 def test_feast_names_the_file_of_a_broken_repo(broken_repo: Path, redis_url: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match=r"definitions\.py.*nowhere_to_be_found"):
-        FeastFeatureStore(broken_repo, tmp_path, redis_url).apply()
+        FeastRepo(broken_repo, tmp_path, redis_url).apply()
     (broken_repo / "feature_store.yaml").write_text("project: ${NOT_A_VARIABLE}")
     with pytest.raises(InvalidConfig, match=r"feature_store\.yaml.*NOT_A_VARIABLE"):
-        FeastFeatureStore(broken_repo, tmp_path, redis_url).read_online(["A"], ["ret_1"])
+        FeastSides(broken_repo, tmp_path, redis_url).online.read(["A"], ["ret_1"])
 
 
 def test_redis_urls_in_feasts_words() -> None:
@@ -357,43 +380,43 @@ def test_redis_urls_in_feasts_words() -> None:
         connection_string("redis://:a,b@h", 2.0)
 
 
-def feasts_answer(store: FeastFeatureStore, symbols: list[str], names: tuple[str, ...]) -> dict[str, list[Any]]:
+def feasts_answer(store: FeastSides, symbols: list[str], names: tuple[str, ...]) -> dict[str, list[Any]]:
     """The same rows through Feast's own client."""
     rows = [{"symbol": symbol} for symbol in symbols]
-    answer: dict[str, list[Any]] = store._store.get_online_features(
+    answer: dict[str, list[Any]] = store.repo.store.get_online_features(
         [f"daily_features:{n}" for n in names], rows
     ).to_dict()
     return answer
 
 
-def test_feasts_own_client_reads_what_is_written_here(feast_store: FeastFeatureStore, symbol: str) -> None:
+def test_feasts_own_client_reads_what_is_written_here(feast_store: FeastSides, symbol: str) -> None:
     both = [symbol, f"Ä/{symbol}"]
-    feast_store.write_online(pl.concat([row(both[0], DAY1, base=0.1), row(both[1], DAY1, base=-1e300, ret_63=None)]))
+    feast_store.online.write(pl.concat([row(both[0], DAY1, base=0.1), row(both[1], DAY1, base=-1e300, ret_63=None)]))
     answer = feasts_answer(feast_store, both, ("ret_1", "ret_63"))
     assert answer["ret_1"] == [0.1, -1e300]
     assert answer["ret_63"] == [0.1 + NAMES.index("ret_63"), None]
-    times = feast_store._store.get_online_features(["daily_features:ret_1"], [{"symbol": symbol}]).proto.results
+    times = feast_store.repo.store.get_online_features(["daily_features:ret_1"], [{"symbol": symbol}]).proto.results
     assert dt.datetime.fromtimestamp(times[-1].event_timestamps[0].seconds, dt.UTC) == DAY1
 
 
-def test_what_feasts_own_client_wrote_is_read_here(feast_store: FeastFeatureStore, symbol: str) -> None:
+def test_what_feasts_own_client_wrote_is_read_here(feast_store: FeastSides, symbol: str) -> None:
     rows = row(symbol, DAY1 + dt.timedelta(microseconds=1), base=0.1, ret_63=None)
-    feast_store._store.write_to_online_store("daily_features", rows.to_pandas())
-    snapshot = feast_store.read_online([symbol], ["ret_1", "rsi_14"])[symbol]
+    feast_store.repo.store.write_to_online_store("daily_features", rows.to_pandas())
+    snapshot = feast_store.online.read([symbol], ["ret_1", "rsi_14"])[symbol]
     assert snapshot.ts == DAY1 + dt.timedelta(microseconds=1)
     assert snapshot.values == {"ret_1": 0.1, "rsi_14": 0.1 + NAMES.index("rsi_14")}
-    assert feast_store.read_online([symbol], ["ret_63"]) == {}
+    assert feast_store.online.read([symbol], ["ret_63"]) == {}
 
 
-def test_a_value_that_is_no_double_is_refused(feast_store: FeastFeatureStore, redis_url: str, symbol: str) -> None:
+def test_a_value_that_is_no_double_is_refused(feast_store: FeastSides, redis_url: str, symbol: str) -> None:
     from redis import Redis
 
-    feast_store.write_online(row(symbol, DAY1))
-    key, field = feast_store._redis._key(symbol), feast_store._redis._field("ret_1")
+    feast_store.online.write(row(symbol, DAY1))
+    key, field = feast_store.repo.redis._key(symbol), feast_store.repo.redis._field("ret_1")
     with Redis.from_url(redis_url) as client:
         client.hset(key, mapping={field: b"not a Value"})
     with pytest.raises(StoreUnavailable, match="no doubles"):
-        feast_store.read_online([symbol], ["ret_1"])
+        feast_store.online.read([symbol], ["ret_1"])
 
 
 @pytest.mark.parametrize(
@@ -411,23 +434,24 @@ def test_an_online_layout_that_is_not_feasts_on_redis_is_refused(
     file.write_text(file.read_text().replace(before, after))
     (broken_repo / "definitions.py").write_text((REPO / "definitions.py").read_text())
     with pytest.raises(InvalidConfig, match="supported are"):
-        FeastFeatureStore(broken_repo, tmp_path, redis_url).apply()
+        FeastRepo(broken_repo, tmp_path, redis_url).apply()
 
 
 def test_online_rows_are_read_and_written_without_importing_feast(
-    feast_store: FeastFeatureStore, redis_url: str, symbol: str
+    feast_store: FeastSides, redis_url: str, symbol: str
 ) -> None:
-    feast_store.write_offline(row(symbol, DAY1))
-    feast_store.materialize(until=DAY1)
+    feast_store.offline.write(row(symbol, DAY1))
+    feast_store.offline.materialize(until=DAY1)
     code = f"""
 import datetime as dt, sys
 from pathlib import Path
 import polars as pl
-from alphamill.adapters.feast.store import FeastFeatureStore
-store = FeastFeatureStore(Path({str(REPO)!r}), Path({str(feast_store._data)!r}), {redis_url!r})
-rows = pl.read_parquet({str(feast_store._offline)!r})
-store.write_online(rows.with_columns(ts=pl.col("ts") + dt.timedelta(days=1), ret_1=pl.lit(7.5)))
-assert store.read_online([{symbol!r}], ["ret_1"])[{symbol!r}].values == {{"ret_1": 7.5}}
+from alphamill.adapters.feast.online_features import FeastOnlineFeatures
+from alphamill.adapters.feast.repo import FeastRepo
+online = FeastOnlineFeatures(FeastRepo(Path({str(REPO)!r}), Path({str(feast_store.repo.data_dir)!r}), {redis_url!r}))
+rows = pl.read_parquet({str(feast_store.repo.offline_file)!r})
+online.write(rows.with_columns(ts=pl.col("ts") + dt.timedelta(days=1), ret_1=pl.lit(7.5)))
+assert online.read([{symbol!r}], ["ret_1"])[{symbol!r}].values == {{"ret_1": 7.5}}
 print(sorted({{"feast", "torch"}} & sys.modules.keys()))
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
@@ -435,9 +459,9 @@ print(sorted({{"feast", "torch"}} & sys.modules.keys()))
 
 
 def test_a_registry_that_somebody_else_changed_is_read_again(redis_url: str, tmp_path: Path, symbol: str) -> None:
-    FeastFeatureStore(REPO, tmp_path, redis_url).apply()
+    FeastRepo(REPO, tmp_path, redis_url).apply()
     (tmp_path / "declared.json").write_text((tmp_path / "declared.json").read_text().replace("ret_1", "ret_9"))
-    assert FeastFeatureStore(REPO, tmp_path, redis_url).read_online([symbol], ["ret_9"]) == {}  # the note is believed
+    assert FeastSides(REPO, tmp_path, redis_url).online.read([symbol], ["ret_9"]) == {}  # the note is believed
     os.utime(tmp_path / "registry.db")
     with pytest.raises(InvalidFeatures, match="ret_9"):
-        FeastFeatureStore(REPO, tmp_path, redis_url).read_online([symbol], ["ret_9"])
+        FeastSides(REPO, tmp_path, redis_url).online.read([symbol], ["ret_9"])
