@@ -1,11 +1,16 @@
 """A real venue's manners: whatever a broker tells, late, twice or in any order, the books end as the venue's are."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alphamill.adapters.memory.ledger import InMemoryLedger
+from alphamill.adapters.sql import SqlLedger
 from alphamill.domain.decisions import Decision, TradingState
 from alphamill.domain.ledger import PortfolioRecord, Settlement
 from alphamill.domain.orders import Fill, Order, OrderStatus
@@ -13,6 +18,7 @@ from alphamill.domain.portfolios import PortfolioSpec, Universe
 from alphamill.errors import NotReconciled
 from alphamill.execution import Account, reconcile, send_orders
 from alphamill.execution.sending import confirmed
+from alphamill.ports import Books
 from alphamill.testing.broker import Answer, FakeBroker
 from alphamill.testing.orders import close_of, market_order, session_bars
 from alphamill.trading.books import after_actions, book_of, collected
@@ -26,18 +32,31 @@ ORDER = market_order("A", 10)
 class Desk:
     """A ledger beside a broker: what the controller does with it, one step at a time."""
 
-    def __init__(self, broker: FakeBroker) -> None:
-        self.broker, self.ledger = broker, InMemoryLedger()
-        self.ledger.record(SPEC.name)
+    def __init__(self, broker: FakeBroker, ledger: Books) -> None:
+        self.broker, self.ledger = broker, ledger
+        self.ledger.register(SPEC, close_of(0))
 
     @property
     def record(self) -> PortfolioRecord:
-        return self.ledger.record(SPEC.name)
+        return self.ledger.record("demo")
 
     def send(self, *orders: Order) -> list[Order]:
         at = orders[0].decided_at
-        self.ledger.commit_decision(
-            Decision(f"dec_{at}", "demo", at, "manual", TradingState.ACTIVE, "", "", "", CASH, {}, orders=orders)
+        self.ledger.commit(
+            Decision(
+                f"dec_{at}",
+                "demo",
+                at,
+                "manual",
+                TradingState.ACTIVE,
+                "",
+                "",
+                "",
+                CASH,
+                {},
+                orders=orders,
+                revision=self.record.revision,
+            )
         )
         return self.send_again()
 
@@ -65,14 +84,32 @@ class Desk:
 
     def _write(self, orders: list[Order], fills: tuple[Fill, ...], account: Account) -> None:
         positions = tuple(account.positions.values())
-        self.ledger.settle(Settlement("demo", close_of(0), tuple(orders), fills, account.cash_usd, positions, nav=None))
+        now, revision = close_of(0), self.record.revision
+        self.ledger.settle(
+            Settlement("demo", now, tuple(orders), fills, account.cash_usd, positions, None, revision=revision)
+        )
 
 
-def venue(*script: Answer, **manners: object) -> Desk:
-    return Desk(FakeBroker(script, cash_usd=CASH, **manners))  # type: ignore[arg-type]
+Venue = Callable[..., Desk]
 
 
-def test_an_order_the_exchange_has_not_acknowledged_is_in_flight_and_sent_once() -> None:
+@pytest.fixture(params=["memory", "sqlite"])
+def venue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Venue]:
+    """A broker of some manners beside a ledger; the script of its answers first."""
+    with ExitStack() as ledgers:
+
+        def make(*script: Answer, **manners: Any) -> Desk:
+            broker = FakeBroker(script, cash_usd=CASH, **manners)
+            if request.param == "memory":
+                return Desk(broker, InMemoryLedger())
+            ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+            ledgers.callback(ledger.close)
+            return Desk(broker, ledger)
+
+        yield make
+
+
+def test_an_order_the_exchange_has_not_acknowledged_is_in_flight_and_sent_once(venue: Venue) -> None:
     desk = venue(Answer.LATER, Answer.REJECT)
     assert [o.status for o in desk.send(ORDER)] == [OrderStatus.IN_FLIGHT]
     assert [o.status for o in desk.send_again()] == [OrderStatus.IN_FLIGHT]
@@ -84,7 +121,7 @@ def test_an_order_the_exchange_has_not_acknowledged_is_in_flight_and_sent_once()
     assert list(desk.broker.script) == [Answer.REJECT]
 
 
-def test_an_order_rejected_after_it_was_accepted_is_rejected_with_the_reason() -> None:
+def test_an_order_rejected_after_it_was_accepted_is_rejected_with_the_reason(venue: Venue) -> None:
     desk = venue(Answer.REJECT_LATER)
     assert [o.status for o in desk.send(ORDER)] == [OrderStatus.ACCEPTED]
     desk.broker.on_bars(session_bars(1, {"A": 100.0}))
@@ -93,7 +130,7 @@ def test_an_order_rejected_after_it_was_accepted_is_rejected_with_the_reason() -
     assert desk.agrees()
 
 
-def test_a_cancel_is_a_request_and_the_order_may_fill_until_it_is_confirmed() -> None:
+def test_a_cancel_is_a_request_and_the_order_may_fill_until_it_is_confirmed(venue: Venue) -> None:
     desk = venue(slow_cancels=True, max_participation_pct=10)
     desk.send(ORDER)
     assert desk.cancel(ORDER).status is OrderStatus.ACCEPTED
@@ -104,7 +141,7 @@ def test_a_cancel_is_a_request_and_the_order_may_fill_until_it_is_confirmed() ->
 
 
 @pytest.mark.parametrize("late", [4, 10])
-def test_a_fill_that_comes_after_the_cancel_was_confirmed_is_booked_once(late: int) -> None:
+def test_a_fill_that_comes_after_the_cancel_was_confirmed_is_booked_once(venue: Venue, late: int) -> None:
     desk = venue(duplicate_fills=True)
     desk.send(ORDER)
     assert desk.cancel(ORDER).status is OrderStatus.CANCELLED
@@ -119,7 +156,7 @@ def test_a_fill_that_comes_after_the_cancel_was_confirmed_is_booked_once(late: i
 
 
 @pytest.mark.parametrize("disorder", range(5))
-def test_parts_told_twice_and_in_any_order_are_booked_once(disorder: int) -> None:
+def test_parts_told_twice_and_in_any_order_are_booked_once(venue: Venue, disorder: int) -> None:
     desk = venue(duplicate_fills=True, disorder=disorder)
     other = market_order("B", 6)
     desk.send(ORDER, other)
@@ -135,7 +172,7 @@ def test_parts_told_twice_and_in_any_order_are_booked_once(disorder: int) -> Non
     assert desk.agrees()
 
 
-def test_a_bust_takes_shares_commission_and_average_back_to_the_last_digit() -> None:
+def test_a_bust_takes_shares_commission_and_average_back_to_the_last_digit(venue: Venue) -> None:
     desk = venue()
     desk.send(ORDER)
     kept = desk.broker.fill(ORDER.id, D(100), close_of(1), D(6))
@@ -155,7 +192,7 @@ def test_a_bust_takes_shares_commission_and_average_back_to_the_last_digit() -> 
     assert desk.collect() == []
 
 
-def test_a_bust_of_a_part_leaves_the_order_open_and_it_fills_on() -> None:
+def test_a_bust_of_a_part_leaves_the_order_open_and_it_fills_on(venue: Venue) -> None:
     desk = venue(duplicate_fills=True)
     desk.send(ORDER)
     busted = desk.broker.fill(ORDER.id, D(100), close_of(1), D(4))
@@ -170,7 +207,7 @@ def test_a_bust_of_a_part_leaves_the_order_open_and_it_fills_on() -> None:
     assert desk.agrees()
 
 
-def test_a_fill_that_was_taken_back_before_it_was_booked_never_counts() -> None:
+def test_a_fill_that_was_taken_back_before_it_was_booked_never_counts(venue: Venue) -> None:
     desk = venue()
     desk.send(ORDER)
     desk.broker.bust(desk.broker.fill(ORDER.id, D(100), close_of(1), D(4)))
@@ -178,7 +215,7 @@ def test_a_fill_that_was_taken_back_before_it_was_booked_never_counts() -> None:
     assert desk.agrees()
 
 
-def test_a_bust_of_a_sale_that_closed_the_position_brings_it_back() -> None:
+def test_a_bust_of_a_sale_that_closed_the_position_brings_it_back(venue: Venue) -> None:
     desk = venue()
     desk.send(ORDER)
     desk.broker.fill(ORDER.id, D(100), close_of(0))
@@ -194,7 +231,7 @@ def test_a_bust_of_a_sale_that_closed_the_position_brings_it_back() -> None:
     assert desk.agrees()
 
 
-def test_a_bust_of_a_fill_that_nobody_told_stops_the_line() -> None:
+def test_a_bust_of_a_fill_that_nobody_told_stops_the_line(venue: Venue) -> None:
     desk = venue()
     desk.send(ORDER)
     desk.broker._log.append("fill_of_another_house")
@@ -203,7 +240,7 @@ def test_a_bust_of_a_fill_that_nobody_told_stops_the_line() -> None:
         desk.collect()
 
 
-def test_a_fill_of_an_order_that_the_ledger_never_made_stops_the_line() -> None:
+def test_a_fill_of_an_order_that_the_ledger_never_made_stops_the_line(venue: Venue) -> None:
     desk = venue()
     desk.broker.submit(ORDER)
     desk.broker.fill(ORDER.id, D(100), close_of(1))
@@ -211,7 +248,7 @@ def test_a_fill_of_an_order_that_the_ledger_never_made_stops_the_line() -> None:
         desk.collect()
 
 
-def test_a_halted_symbol_rejects_new_orders_and_keeps_the_old_ones() -> None:
+def test_a_halted_symbol_rejects_new_orders_and_keeps_the_old_ones(venue: Venue) -> None:
     desk = venue()
     desk.send(ORDER)
     desk.broker.halted.add("A")
@@ -226,7 +263,7 @@ def test_a_halted_symbol_rejects_new_orders_and_keeps_the_old_ones() -> None:
     assert desk.agrees()
 
 
-def test_money_that_only_one_side_has_is_told_to_the_step_of_money() -> None:
+def test_money_that_only_one_side_has_is_told_to_the_step_of_money(venue: Venue) -> None:
     desk = venue()
     desk.send(ORDER)
     desk.broker.fill(ORDER.id, D(100), close_of(1))

@@ -220,7 +220,6 @@ class Rivals:
             pages=self.ledger,
             record=self.ledger.record(spec.name),
             broker=self.venue,
-            broker_cash_usd=None,
             sent=self.witness.sent,
             bars=self.script.bars,
             closes=self.script.closes,

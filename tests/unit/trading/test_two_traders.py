@@ -19,7 +19,7 @@ from alphamill.errors import AlphamillError
 from alphamill.features import MODEL_FEATURES, compute
 from alphamill.proofs.synthetic_market import synthetic_market
 
-SIGNATURE = ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1")
+SIGNATURE = ModelSignature("forecaster", "1", tuple(MODEL_FEATURES), 5, "bars@0", "run-1", "paper")
 SCHEDULES, CHUNK = 1_000, 250
 HISTORY, SESSIONS = 60, 4
 
