@@ -26,7 +26,7 @@ def test_a_model_trades_only_where_the_gate_approved_it(
 ) -> None:
     assert allows(approved_for, kind) is trades
     signature, venue = system.forecaster.signature(), system.broker.capabilities()
-    monkeypatch.setattr(system.forecaster, "signature", lambda: replace(signature, approved_for=approved_for))
+    monkeypatch.setattr(system.forecaster, "_signature", replace(signature, approved_for=approved_for))
     monkeypatch.setattr(system.broker, "capabilities", lambda: replace(venue, kind=kind))
     system.run(system.ahead[0])
     decision = system.last_decision()
@@ -46,7 +46,7 @@ def test_a_model_that_loses_its_approval_can_still_be_sold(system_with: Any, mon
     system = system_with(risk=RiskLimits(stop_loss_pct=0.0001))
     system.run(system.ahead[0])
     signature = system.forecaster.signature()
-    monkeypatch.setattr(system.forecaster, "signature", lambda: replace(signature, approved_for="none"))
+    monkeypatch.setattr(system.forecaster, "_signature", replace(signature, approved_for="none"))
     sold: list[Side] = []
     for session in system.ahead[1:4]:
         system.run(session)
@@ -57,3 +57,15 @@ def test_a_model_that_loses_its_approval_can_still_be_sold(system_with: Any, mon
 @pytest.mark.parametrize("said", [None, "", "LIVE", "Paper", "everything", 1, True])
 def test_what_is_no_approval_is_none(said: object) -> None:
     assert approval_of(said) == "none"
+
+
+def test_a_switch_to_a_model_without_approval_in_the_middle_refuses_its_answer(
+    system: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approved = system.forecaster.signature()
+    monkeypatch.setattr(system.forecaster, "signature", lambda: approved)
+    monkeypatch.setattr(system.forecaster, "_signature", replace(approved, version="2", approved_for="none"))
+    system.run(system.ahead[0])
+    decision = system.last_decision()
+    assert {r.code for r in decision.refusals} == {"MODEL_NOT_APPROVED"}
+    assert (len(decision.refusals), decision.orders, decision.model_version) == (3, (), "")

@@ -16,6 +16,7 @@ from alphamill.domain.features import FeatureSnapshot
 from alphamill.domain.forecasts import Forecast, Forecasts, ModelSignature
 from alphamill.domain.portfolios import ModelRef, PortfolioSpec, Sizing
 from alphamill.domain.signature import feature_matrix, to_forecasts
+from alphamill.domain.venues import Capabilities
 from alphamill.errors import ForecasterUnavailable, InvalidFeatures, ModelMismatch
 from alphamill.features import registered
 from alphamill.features.history import BarHistory
@@ -36,7 +37,9 @@ class LinearModel:
     """The `Forecaster` port; each version weighs its features by their places, and in its own way."""
 
     def __init__(self, version: str, features: tuple[str, ...], horizon_bars: int = 5) -> None:
-        self._signature = ModelSignature("forecaster", version, features, horizon_bars, "bars@0", f"run-{version}")
+        self._signature = ModelSignature(
+            "forecaster", version, features, horizon_bars, "bars@0", f"run-{version}", "paper"
+        )
 
     def signature(self) -> ModelSignature:
         return self._signature
@@ -103,10 +106,11 @@ class Desk:
     market: Market
 
     def gather(self, spec: PortfolioSpec, features: SessionFeatures, forecaster: Forecaster) -> DecisionInputs:
-        return gather(spec, spec.universe.symbols, self.market.ts, features, forecaster)
+        return gather(spec, spec.universe.symbols, self.market.ts, features, forecaster, Capabilities("paper"))
 
     def decide(self, spec: PortfolioSpec, features: SessionFeatures, forecaster: Forecaster) -> Decision:
         ledger = InMemoryLedger()
+        ledger.register(spec, self.market.ts)
         trader = PortfolioTrader(
             spec,
             features=features,
