@@ -74,10 +74,8 @@ class PortfolioTrader:
         self.spec = spec
         self.symbols = spec.universe.symbols
         self._delistings = Delistings(spec.universe)
-        self._features = features
-        self._forecaster = forecaster
-        self._broker = broker
-        self._lanes = lanes_to(broker.capabilities(), spec)
+        self._features, self._forecaster = features, forecaster
+        self._broker, self._lanes = broker, lanes_to(broker.capabilities(), spec)
         self._ledger = ledger
         self._history = history
         self._notifier = notifier
@@ -212,13 +210,10 @@ class PortfolioTrader:
         withheld = {o.id for o in unsent}  # should one not be cancelled now, it is not sent either
         waiting = [o for o in record.open_orders if o.status in UNANSWERED and o.id not in withheld]
         if waiting and (compared or self.agreement.holds(record)):
-            self._send([o for o in waiting if not forbids(record, o)], record, expired)
-
-    def _send(self, waiting: Sequence[Order], record: PortfolioRecord, expired: Callable[[Order], bool]) -> None:
-        stopped = state_moved(record, self._books.record)
-        sent = send_orders(waiting, self._broker, expired=expired, stopped=stopped, lanes=self._lanes)
-        if sent:
-            self._record_orders(record, sent)
+            allowed, stopped = [o for o in waiting if not forbids(record, o)], state_moved(record, self._books.record)
+            sent = send_orders(allowed, self._broker, expired=expired, stopped=stopped, lanes=self._lanes)
+            if sent:
+                self._record_orders(record, sent)
 
     def enforce_state(self) -> PortfolioRecord:
         """Cancel open orders the state forbids: all when HALTED, those not toward zero when REDUCING."""
@@ -287,9 +282,7 @@ class PortfolioTrader:
         """Cancel open orders (all if None); one whose fate the broker does not tell stays open."""
         changed = [self._cancelled(order, why) for order in (record.open_orders if orders is None else orders)]
         known = [order for order in changed if order is not None]
-        if not known:
-            return record
-        return self._record_orders(record, known)
+        return self._record_orders(record, known) if known else record
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
         if self._lanes.holds(order.id):
