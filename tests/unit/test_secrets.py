@@ -168,7 +168,7 @@ def test_a_part_that_cannot_be_opened_says_so_without_the_secret(
 
 async def test_an_event_bus_that_cannot_be_reached_says_so_without_the_secret(secrets: Settings) -> None:
     with pytest.raises(EventBusUnavailable) as failed:
-        await wiring(secrets).events().start()
+        await wiring(secrets).events("gateway").start()
     assert CANARY not in shown(failed.value)
 
 

@@ -13,6 +13,7 @@ from alphamill.ports.feeds import MarketFeed
 from alphamill.ports.forecaster import Forecaster
 from alphamill.ports.lake import Lake
 from alphamill.ports.lease import Lease
+from alphamill.ports.ledger import Books, LedgerHistory, LedgerView
 from alphamill.ports.models import ModelRegistry, ModelServer
 from alphamill.ports.notifier import Notifier
 from alphamill.ports.pipelines import Pipelines
@@ -23,13 +24,19 @@ from alphamill.ports.status import StatusBoard
 from alphamill.ports.tracking import Tracking
 
 if TYPE_CHECKING:
-    # The report reads charts from it beyond the ledger's ports.
-    from alphamill.adapters.sql import SqlLedger, SqlLedgerView
     from alphamill.settings import Settings
 
 
 class BarBroker(TradingVenue, BarListener, Protocol):
     """A broker that is told of closed bars: a paper broker fills from them."""
+
+
+class LedgerReading(LedgerView, LedgerHistory, Protocol):
+    """How things stand and what has happened."""
+
+
+class WholeLedger(Books, LedgerHistory, Protocol):
+    """A ledger with all its sides."""
 
 
 class Wiring(PortfolioSource, Protocol):
@@ -83,11 +90,11 @@ class Wiring(PortfolioSource, Protocol):
         """The broker of one portfolio; its books outlive the process, like a real broker's."""
         ...
 
-    def ledger(self) -> "SqlLedger":
+    def ledger(self) -> WholeLedger:
         """Opened to be written: made, or brought up to date, when it is not."""
         ...
 
-    def history(self) -> "SqlLedgerView":
+    def history(self) -> LedgerReading:
         """A ledger that is there already, opened to be read; `StoreUnavailable` where there is none."""
         ...
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from alphamill.domain.bars import bars_version_of
+from alphamill.domain.bars import UTC_TS, bars_version_of
 from alphamill.domain.models import ModelCard
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.evaluation.gate import GateVerdict
@@ -69,11 +69,11 @@ def _validated(parts: Wiring, spec: PortfolioSpec, now: dt.datetime) -> Validati
 
 def _trading(parts: Wiring, spec: PortfolioSpec, parity: Parity | None) -> TradingSection | None:
     reader = parts.ledger()
-    nav = reader.nav(spec.name)
-    if nav.height < 2:
+    rows = [(point.at, float(point.nav_usd)) for point in reader.nav_points(spec.name)]
+    if len(rows) < 2:
         return None
     return TradingSection(
-        nav=nav.select("at", "nav_usd"),
+        nav=pl.DataFrame(rows, schema={"at": UTC_TS, "nav_usd": pl.Float64}, orient="row"),
         decisions=tuple(reader.decisions(spec.name)),
         orders=tuple(reader.orders(spec.name)),
         fills=tuple(reader.fills(spec.name)),

@@ -29,9 +29,14 @@ class LoopSearch:
         on_progress: OnProgress | None = None,
     ) -> SearchResult:
         """Try the configurations that `space` gives for the seed, in their order."""
+        from alphamill.training.models import build_network
+
+        chosen = space.sample(trials, seed)
         splits.split(dataset)
+        for params in chosen:
+            build_network(len(dataset.features), params)
         tried = []
-        for number, params in enumerate(space.sample(trials, seed)):
+        for number, params in enumerate(chosen):
             tried.append(_tried(number, params, dataset, splits, seed))
             if on_progress is not None:
                 on_progress(number + 1, trials)

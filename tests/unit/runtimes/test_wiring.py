@@ -112,7 +112,13 @@ def test_what_the_cluster_does_not_have_yet_is_refused_by_name(cluster: Settings
 def test_parts_of_the_cluster_are_built_before_any_server_is_reached(cluster: Settings) -> None:
     parts = wiring(cluster)
     assert parts.settings is cluster
-    for built in (parts.bars(), parts.lake(), parts.events("test"), parts.online_features(), parts.offline_features()):
+    for built in (
+        parts.bars(),
+        parts.lake(),
+        parts.events("gateway"),
+        parts.online_features(),
+        parts.offline_features(),
+    ):
         assert built is not None
     assert [spec.name for spec in parts.portfolios()] == ["demo"]
     assert parts.clock().now().tzinfo is not None
@@ -165,7 +171,7 @@ def test_what_a_wiring_opened_it_closes(tmp_path: Path) -> None:
     ledger = parts.ledger()
     assert parts.history().records() == []
     with pytest.raises(NotFound):
-        ledger.explain("nothing")
+        ledger.trail("nothing")
     asks = parts.forecaster("forecaster")
     parts.close()
     assert asks._client.is_closed  # type: ignore[attr-defined]
