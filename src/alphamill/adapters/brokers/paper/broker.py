@@ -205,8 +205,8 @@ class PaperBroker:
         if self._store and events:
             try:
                 self._store.append(events)
-            except Unavailable:
-                # Written or not: only the log knows. Books that missed it would execute it again.
+            except (Unavailable, Conflict):
+                # Written or not, by us or by somebody else: only the log knows. Books that missed it would err.
                 self._read_again = True
                 raise
         for event in events:
