@@ -26,7 +26,7 @@ TITLE = "Bar in to orders committed"
 
 PROSE = """
 Few names cost what any session costs: some twenty small plans of Polars, a dozen SQL statements, one Parquet file, two
-questions to Redis and one to the forecaster. Four commits wait for the disk before the orders are out: the journal, the
+questions to Redis and two to the forecaster. Four commits wait for the disk before the orders are out: the journal, the
 broker's log, the settlement, the decision. That is most of the way at 5 names and half of it at 50; no single stage
 leads. At 500 names the newest features and their way into Redis and back lead. The features are computed from the first
 bar on, so their share grows with history: the last column.
