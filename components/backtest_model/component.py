@@ -1,4 +1,4 @@
-"""Step 6: walk-forward backtests of the model, the champion and the baselines, by the controller that trades."""
+"""Step 6: walk-forward backtests of the model, the champion and the baselines, by the trader that trades."""
 
 from kfp import dsl
 

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("ALPHAMILL_CONTROLLER_PORT", "abc", "valid integer"),
-        ("ALPHAMILL_CONTROLLER_PORT", "70000", "less than or equal to 65535"),
+        ("ALPHAMILL_GATEWAY_PORT", "abc", "valid integer"),
+        ("ALPHAMILL_GATEWAY_PORT", "70000", "less than or equal to 65535"),
         ("ALPHAMILL_CLOCK", "x", "'system' or 'bars'"),
         ("ALPHAMILL_REDIS_URL", "http://x", "match pattern"),
         ("ALPHAMILL_FORECAST_TIMEOUT_SECS", "nan", "less than or equal to 120"),

@@ -1,4 +1,4 @@
-"""What a model must beat: portfolios that need no model, run by the same controller."""
+"""What a model must beat: portfolios that need no model, run by the same trader."""
 
 from typing import Final
 

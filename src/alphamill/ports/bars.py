@@ -60,7 +60,7 @@ class BarJournal(Protocol):
 
 
 class BarListener(Protocol):
-    """Something that lives on closed bars beside the controller, e.g. the paper broker's matching."""
+    """Something that lives on closed bars beside the trader, e.g. the paper broker's matching."""
 
     def on_bars(self, bars: SessionBars) -> None:
         """All bars of one session, before any decision of that session."""

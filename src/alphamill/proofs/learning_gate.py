@@ -125,7 +125,7 @@ def measured(candidate: Candidate, bars: pl.DataFrame, seed: int) -> EvaluationS
         schedule=Schedule(every_bars=HORIZON),
     )
     ground = Ground(bars, compute(bars, FEATURES), "bars@1")
-    # The controller asks the forecaster with the shipped features; what the panel came from is another matter.
+    # The trader asks the forecaster with the shipped features; what the panel came from is another matter.
     run = run_backtest_job(ground, candidate.name, BacktestJob(spec, panel, FEATURES))
     equal = run_backtest_job(ground, EQUAL_WEIGHT, BacktestJob(baseline_specs(spec)[EQUAL_WEIGHT], panel, FEATURES))
     return EvaluationSummary.of(

@@ -1,4 +1,4 @@
-"""The controller behind the look-ahead check: what it decides, sends and fills up to a cut."""
+"""The trader behind the look-ahead check: what it decides, sends and fills up to a cut."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class SensitiveForecaster:
 
 @dataclass
 class Decisions:
-    """The controller over the sessions before a cut: what it decided, sent and held.
+    """The trader over the sessions before a cut: what it decided, sent and held.
 
     Orders and fills on `full`, the real bars, are kept for `check_fills`.
     """

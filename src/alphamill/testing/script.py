@@ -67,7 +67,7 @@ class Script:
     sizing, risk, broker, universe
         Fields of the portfolio's parts; limits and costs that are not named are off, margin is on.
     every_bars
-        The controller itself decides, without a forecast, at every n-th bar, bar 0 counted.
+        The trader itself decides, without a forecast, at every n-th bar, bar 0 counted.
     """
 
     bars: Mapping[str, Sequence[Bar | None]]

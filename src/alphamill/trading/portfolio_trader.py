@@ -1,4 +1,4 @@
-"""One portfolio's controller: settle the last orders, decide, commit, then send. Backtest and live run this."""
+"""One portfolio's trader: settle the last orders, decide, commit, then send. Backtest and live run this."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

@@ -34,7 +34,7 @@ class RedisEventBus:
     """
 
     def __init__(
-        self, redis_url: str, *, reader: str = "controller", max_messages: int = 10_000, watch_secs: float = 1.0
+        self, redis_url: str, *, reader: str = "trader", max_messages: int = 10_000, watch_secs: float = 1.0
     ) -> None:
         self._redis_url = redis_url
         self._reader = reader

@@ -28,7 +28,7 @@ REMEDIES = (
     ("readonly", "Give this user the right to write the file and its folder."),
     ("not a database", "Restore the file from a backup; keep this one."),
     ("malformed", "Stop all writers, keep the file, and restore a backup or run `sqlite3 FILE .recover`."),
-    ("no such table", "Its schema is missing: open it once with the controller, which brings it up to date."),
+    ("no such table", "Its schema is missing: open it once with `alphamill serve trader`, which brings it up to date."),
 )
 
 
@@ -117,7 +117,7 @@ class Database:
             except OSError as error:
                 raise self._unavailable(str(error)) from error
         elif not path.exists():
-            raise StoreUnavailable(f"{self.name} does not exist.", remedy="Start the controller or check the URL.")
+            raise StoreUnavailable(f"{self.name} does not exist.", remedy="Start `alphamill serve trader` or check the URL.")
 
     def _open(self) -> Engine:
         options: dict[str, Any] = {"json_serializer": to_json, "json_deserializer": orjson.loads}

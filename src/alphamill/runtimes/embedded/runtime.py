@@ -83,7 +83,7 @@ class Runtime:
     def start(
         self, name: str, command: Sequence[str], *, settings: Settings | None = None, cwd: Path | None = None
     ) -> Child:
-        """Start a guarded child of this runtime, e.g. the controller; see `children.start`.
+        """Start a guarded child of this runtime, e.g. the trader; see `children.start`.
 
         Its environment says `settings`, those of the runtime when None, whatever this process was started with.
         """
