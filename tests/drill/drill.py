@@ -130,7 +130,7 @@ class Drill:
         raise AssertionError(f"{MAX_STARTS} starts failed")
 
     def violations(self) -> list[str]:
-        """See `faults_audit.violations`; and what was sent before it was committed."""
+        """See `audit.violations`; and what was sent before it was committed."""
         spec, broker = self.script.spec, self._storage.broker(FaultPlan())
         evidence = Evidence(
             spec=spec,
@@ -151,7 +151,7 @@ class Drill:
         return self._storage.pages().orders(self.script.spec.name)
 
     def difference(self, reference: "Drill") -> tuple[str, bool]:
-        """See `faults_audit.difference`."""
+        """See `audit.difference`."""
         again = None if self.repeated_target is None else self.script.closes[self.repeated_target]
         return difference(self.decisions(), reference.decisions(), self.orders(), reference.orders(), again)
 
