@@ -117,7 +117,7 @@ class Database:
             except OSError as error:
                 raise self._unavailable(str(error)) from error
         elif not path.exists():
-            raise StoreUnavailable(f"{self.name} does not exist.", remedy="Start `alphamill serve trader` or check the URL.")
+            raise StoreUnavailable(f"{self.name} does not exist.", remedy="Start the trader or check the URL.")
 
     def _open(self) -> Engine:
         options: dict[str, Any] = {"json_serializer": to_json, "json_deserializer": orjson.loads}
