@@ -41,7 +41,9 @@ class Live:
         self.trader.enforce_states()
 
     def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
-        return self.trader.update_target(portfolio, weights)
+        follower, trader = self.trader._find(portfolio)
+        late = follower.desk.late(trader, follower.cursor)
+        return trader.update_target(weights, follower.market(trader), late=late)
 
     def set_state(self, portfolio: str, state: TradingState, reason: str) -> None:
         self._ledger.set_state(portfolio, state, reason, dt.datetime.now(dt.UTC))
@@ -50,7 +52,11 @@ class Live:
         return self.trader.portfolio(portfolio)
 
     def disagreements(self) -> list[str]:
-        return self.trader.disagreements()
+        """Why ledger and broker disagree, each with its portfolio; asked again where they did."""
+        found = [trader for trader in self.trader.portfolios() if trader.agreement.differences]
+        for trader in found:
+            trader.compare()
+        return [f"{t.spec.name}: {difference}" for t in found for difference in t.agreement.differences]
 
     def records(self) -> list[PortfolioRecord]:
         return self.trader.records()

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alphamill.domain.decisions import Decision, TradingState
-from alphamill.domain.ledger import PortfolioRecord
 from alphamill.domain.orders import Position
 from alphamill.domain.portfolios import PortfolioSpec
 from alphamill.errors import ForecasterUnavailable, MissingFeatures, ModelMismatch, StaleFeatures
@@ -32,19 +31,6 @@ def state_changed(portfolio: str, before: TradingState, after: TradingState, rea
     if before is after:
         return None
     return Alert(f"{portfolio} is now {after}", f"Was {before}. Reason: {reason}. {_MEANING[after]}")
-
-
-def drawdown_breached(record: PortfolioRecord, spec: PortfolioSpec) -> Alert | None:
-    """The loss from the peak NAV is at or over the portfolio's limit."""
-    drawdown_pct = 100.0 * float(1 - record.nav_usd / record.peak_nav_usd)
-    limit_pct = spec.risk.max_drawdown_pct
-    if drawdown_pct < limit_pct:
-        return None
-    return Alert(
-        f"{record.name} lost {drawdown_pct:.1f} % from its peak",
-        f"NAV {record.nav_usd:,.2f} USD, peak {record.peak_nav_usd:,.2f} USD; the limit is {limit_pct:g} %. "
-        f"Its state is {record.state}. Look at it before you resume it.",
-    )
 
 
 def reconciliation_differs(portfolio: str, differences: Sequence[str]) -> Alert | None:

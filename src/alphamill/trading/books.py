@@ -133,8 +133,3 @@ def with_new_status(record: PortfolioRecord, orders: Sequence[Order]) -> list[Or
     """Those of `orders` whose status is not the one that `record` has: what has just happened to them."""
     before = {order.id: order.status for order in record.open_orders}
     return [order for order in orders if before.get(order.id) is not order.status]
-
-
-def forbidden_orders(record: PortfolioRecord) -> list[Order]:
-    """Open orders that the portfolio's state forbids."""
-    return [order for order in record.open_orders if forbids(record, order)]

@@ -1,7 +1,7 @@
 """The trader: versions of the bars table in, commits and orders out."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -148,22 +148,9 @@ class Trader:
             found.append(TradingStatus(trader.spec.name, now, holder, tuple(reasons), follower.version))
         return found
 
-    def update_target(self, portfolio: str | None, weights: Mapping[str, float]) -> Decision:
-        """Set a manual target for one portfolio (the first one if None); see `PortfolioTrader.update_target`."""
-        follower, trader = self._find(portfolio)
-        late = follower.desk.late(trader, follower.cursor)
-        return trader.update_target(weights, follower.market(trader), late=late)
-
     def records(self) -> list[PortfolioRecord]:
         """Every portfolio as the ledger knows it."""
         return [self._ledger.record(spec.name) for spec in self.specs]
-
-    def disagreements(self) -> list[str]:
-        """Why ledger and broker disagree, each with its portfolio; asked again where they did."""
-        found = [trader for trader in self.portfolios() if trader.agreement.differences]
-        for trader in found:
-            trader.compare()
-        return [f"{t.spec.name}: {difference}" for t in found for difference in t.agreement.differences]
 
     @property
     def behind_secs(self) -> float:

@@ -1,10 +1,7 @@
 """A person is told when, and only when, there is something to do."""
 
-import datetime as dt
 from dataclasses import replace
-from decimal import Decimal
 
-from alphamill.adapters.memory.ledger import InMemoryLedger
 from alphamill.domain.decisions import Decision, Refusal, TradingState
 from alphamill.monitoring import alerts
 from alphamill.testing.decisions import SYMBOLS, sample_decision, sample_spec
@@ -22,15 +19,6 @@ def test_change_of_state_names_reason_and_meaning() -> None:
     assert alert.title == "demo is now HALTED"
     assert alert.body == "Was ACTIVE. Reason: operator. It sends no orders. Positions stay as they are."
     assert alerts.state_changed("demo", TradingState.HALTED, TradingState.HALTED, "again") is None
-
-
-def test_drawdown_at_the_limit_alerts_and_below_does_not() -> None:
-    record = InMemoryLedger().register(SPEC, dt.datetime(2012, 1, 2, tzinfo=dt.UTC))
-    assert alerts.drawdown_breached(replace(record, nav_usd=Decimal("75000.01")), SPEC) is None
-    alert = alerts.drawdown_breached(replace(record, nav_usd=Decimal(75_000)), SPEC)
-    assert alert is not None
-    assert alert.title == "demo lost 25.0 % from its peak"
-    assert "NAV 75,000.00 USD, peak 100,000.00 USD; the limit is 25 %" in alert.body
 
 
 def test_differences_are_listed() -> None:
