@@ -44,7 +44,7 @@ class Merging:
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._bus_started = self._stopping = False
+        self._bus_started = self._bus_told = self._stopping = False
 
     async def start(self) -> None:
         """Learn whose bars are awaited, join the bus, start ticking. A bus that is down is joined later."""
@@ -122,4 +122,6 @@ class Merging:
             await self._bus.start()
             self._bus_started = True
         except EventBusUnavailable as error:
-            log.error("event bus is down; ticks do its work", code=error.code, detail=str(error))
+            if not self._bus_told:  # Once, not at every tick.
+                log.error("event bus is down; ticks do its work", code=error.code, detail=str(error))
+            self._bus_told = True

@@ -66,7 +66,7 @@ class TradingLoop:
         self._task: asyncio.Task[None] | None = None
         self._renewal: threading.Thread | None = None
         self._over = threading.Event()
-        self._bus_started = False
+        self._bus_started = self._bus_told = False
         self._rounds = 0
 
     @property
@@ -186,4 +186,6 @@ class TradingLoop:
             await self._bus.start()
             self._bus_started = True
         except EventBusUnavailable as error:
-            log.error("event bus is down; ticks do its work", code=error.code, detail=str(error))
+            if not self._bus_told:  # Once, not at every tick.
+                log.error("event bus is down; ticks do its work", code=error.code, detail=str(error))
+            self._bus_told = True

@@ -28,7 +28,7 @@ REMEDIES = (
     ("readonly", "Give this user the right to write the file and its folder."),
     ("not a database", "Restore the file from a backup; keep this one."),
     ("malformed", "Stop all writers, keep the file, and restore a backup or run `sqlite3 FILE .recover`."),
-    ("no such table", "Its schema is missing: open it once with `alphamill serve trader`, which brings it up to date."),
+    ("no such table", "Its schema is missing: run `alphamill serve gateway` once, which makes it."),
 )
 
 

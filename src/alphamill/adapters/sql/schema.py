@@ -43,7 +43,7 @@ def require_schema(database: Database) -> None:
     if found != HEAD:
         raise StoreUnavailable(
             f"{database.name} has schema {found or 'none'}, this version reads {HEAD}.",
-            remedy="Open it once with the trader of this version, which brings it up to date.",
+            remedy="Run `alphamill serve gateway` of this version once: it brings it up to date and trades nothing.",
         )
 
 
