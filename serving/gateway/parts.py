@@ -1,5 +1,7 @@
 """How a gateway is put together."""
 
+import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from alphamill.bootstrap import bar_clock, rosters, wiring
@@ -18,16 +20,13 @@ def gateway_parts(settings: Settings) -> Parts:
 
     wired, metrics = wiring(settings), Metrics(CollectorRegistry())
     books, wall, told = wired.ledger(), wired.clock(), bar_clock()
-    for record in books.records():
-        if record.last_settled_at is not None:
-            told.tell(record.last_settled_at)
     clock: Clock = told if settings.clock == "bars" else wall
     door = Door(check=door_checks(wall), journal=wired.journal(), store=wired.bars(), clock=clock)
     merging = Merging(
         door,
         wired.events("gateway"),
         metrics,
-        rosters=Awaited(books, wired.portfolios()),
+        rosters=Awaited(books, wired.portfolios(), told.tell),
         on_merged=told.tell,
     )
     return Parts(
@@ -49,12 +48,18 @@ def gateway_parts(settings: Settings) -> Parts:
 
 
 class Awaited:
-    """Whose bars are awaited: every portfolio's in the ledger, and the configured ones' before they are in it."""
+    """Whose bars are awaited: every portfolio's in the ledger, and the configured ones' before they are in it.
 
-    def __init__(self, view: LedgerView, configured: list[PortfolioSpec]) -> None:
-        self._view, self._configured = view, configured
+    `tell` hears what was settled: the clock of a replay, whose bars another gateway may have merged.
+    """
+
+    def __init__(self, view: LedgerView, configured: list[PortfolioSpec], tell: Callable[[dt.datetime], None]) -> None:
+        self._view, self._configured, self._tell = view, configured, tell
 
     def __call__(self) -> list[Roster]:
         known: dict[str, tuple[PortfolioSpec, Any]] = {spec.name: (spec, ()) for spec in self._configured}
-        known |= {record.name: (record.spec, record.positions) for record in self._view.records()}
+        for record in self._view.records():
+            known[record.name] = (record.spec, record.positions)
+            if record.last_settled_at is not None:
+                self._tell(record.last_settled_at)
         return rosters(known.values())

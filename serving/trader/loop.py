@@ -39,7 +39,9 @@ class TradingLoop:
     make
         Builds a trader for a grant. Called when the lease was won, not before: a standby opens no broker.
     holder
-        What this process is called in the lease.
+        What this process is called in the lease; nobody else may be called so.
+    ttl_secs
+        How long the lease lasts without being renewed.
     missing
         What else stands in the way of trading, in words, asked once a round: a forecaster that is not there.
     """
@@ -50,7 +52,7 @@ class TradingLoop:
         *,
         lease: Lease,
         holder: str,
-        renew_secs: float,
+        ttl_secs: float,
         bus: EventBus,
         board: StatusBoard,
         clock: Clock,
@@ -59,13 +61,15 @@ class TradingLoop:
     ) -> None:
         self._make, self._lease, self._holder = make, lease, holder
         self._missing = missing
-        self._renew_secs, self._bus, self._board, self._clock, self._metrics = renew_secs, bus, board, clock, metrics
+        self._ttl_secs, self._bus, self._board, self._clock, self._metrics = ttl_secs, bus, board, clock, metrics
         self._wake = asyncio.Event()
         self._trading: Trading | None = None
         self._grant: Grant | None = None
         self._task: asyncio.Task[None] | None = None
         self._renewal: threading.Thread | None = None
         self._over = threading.Event()
+        self._seat = threading.Lock()
+        self._rests_until = 0.0
         self._bus_started = self._bus_told = False
         self._rounds = 0
 
@@ -95,11 +99,7 @@ class TradingLoop:
         if self._task is not None:
             # Not cancelled: its thread would go on without it, over connections that are being closed.
             await self._task
-        grant = self._grant
-        self._leave()
-        if grant is not None:
-            with contextlib.suppress(AlphamillError):
-                await asyncio.to_thread(self._lease.release, grant)
+        await asyncio.to_thread(self._give_back)
         if self._bus_started:
             with contextlib.suppress(EventBusUnavailable):
                 await self._bus.stop()
@@ -125,13 +125,23 @@ class TradingLoop:
         self._rounds += 1
 
     def _take_the_seat(self) -> None:
-        grant = self._lease.acquire(self._holder)
+        if time.monotonic() < self._rests_until:
+            return
+        with self._seat:
+            grant = self._lease.acquire(self._holder)
         if self._trading is not None and (grant is None or self._grant is None or grant.token != self._grant.token):
             log.warning("the lease was lost; another trader may act", holder=self._holder)
             self._leave()
         if grant is None or self._trading is not None:
             return
-        self._trading, self._grant = self._make(grant), grant
+        self._grant = grant  # renewed from here on: to recover may take longer than the lease lasts
+        try:
+            self._trading = self._make(grant)
+        except Exception:
+            # Another one may be able to do what this one cannot.
+            self._rests_until = time.monotonic() + 2 * self._ttl_secs
+            self._give_back()
+            raise
         log.info("trading", holder=self._holder, token=grant.token)
 
     def _leave(self) -> None:
@@ -139,12 +149,21 @@ class TradingLoop:
         if trading is not None:
             trading.close()
 
+    def _give_back(self) -> None:
+        with self._seat:  # not while it is being renewed: that would take it again
+            grant = self._grant
+            self._leave()
+            if grant is not None:
+                with contextlib.suppress(AlphamillError):
+                    self._lease.release(grant)
+
     def _renew(self) -> None:
         """A long round must not cost the lease: it is renewed from a thread of its own while the process runs."""
-        while not self._over.wait(self._renew_secs):
-            if self._trading is not None:
-                with contextlib.suppress(Unavailable):
-                    self._lease.acquire(self._holder)
+        while not self._over.wait(self._ttl_secs / 3):
+            with self._seat:
+                if self._grant is not None:
+                    with contextlib.suppress(Unavailable):
+                        self._lease.acquire(self._holder)
 
     def _enforce(self, trading: Trading) -> None:
         trading.trader.enforce_states()

@@ -2,8 +2,10 @@
 
 import os
 import socket
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from alphamill.bootstrap import bar_clock, wiring
 from alphamill.domain.portfolios import PortfolioSpec
@@ -25,12 +27,13 @@ def trading_loop(settings: Settings) -> tuple[TradingLoop, Metrics]:
     from prometheus_client import CollectorRegistry
 
     wired, metrics = wiring(settings), Metrics(CollectorRegistry())
-    holder, server = f"{socket.gethostname()}-{os.getpid()}", wired.model_server()
+    # Host and pid are for reading; in containers they are often the same.
+    holder, server = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}", wired.model_server()
     loop = TradingLoop(
         lambda grant: trading(settings, grant, metrics),
         lease=wired.lease(),
         holder=holder,
-        renew_secs=settings.lease_ttl_secs / 3,
+        ttl_secs=settings.lease_ttl_secs,
         bus=wired.events(holder),
         board=wired.status_board(),
         clock=wired.clock(),
@@ -61,9 +64,14 @@ def trading(settings: Settings, grant: Grant, metrics: Metrics) -> Trading:
     """Open the books and the brokers under a grant, and recover."""
     wired, told = wiring(settings), bar_clock()
     clock: Clock = told if settings.clock == "bars" else wired.clock()
+    lease, too_late = wired.lease(), lateness(clock)
     books, asks = wired.ledger(), wired.forecaster(settings.model_name)
     # Built last of what is closed: its messages go out before connections are released.
     tells = wired.notifier(metrics.notification_failures.inc)
+
+    def holds() -> bool:
+        now = lease.current()
+        return now is not None and now.token == grant.token
 
     def desk(calendar: str, specs: list[PortfolioSpec]) -> Desk:
         history, features = BarHistory(), NewestFeatures(wired.online_features())
@@ -78,6 +86,8 @@ def trading(settings: Settings, grant: Grant, metrics: Metrics) -> Trading:
                 history=history,
                 notifier=tells,
                 token=lambda: grant.token,
+                holds=holds,
+                late=partial(too_late, calendar),
                 on_orders=metrics.on_orders,
             )
             for spec, broker in zip(specs, brokers, strict=True)
@@ -88,7 +98,7 @@ def trading(settings: Settings, grant: Grant, metrics: Metrics) -> Trading:
             features=features,
             listeners=[told, *brokers],
             traders=traders,
-            lateness=lateness(clock),
+            lateness=too_late,
         )
 
     specs = wired.portfolios()
@@ -100,5 +110,9 @@ def trading(settings: Settings, grant: Grant, metrics: Metrics) -> Trading:
         clock=clock,
         tell=lambda alert: tells.notify(alert.title, alert.body),
     )
-    trader.start()
+    try:
+        trader.start()
+    except BaseException:
+        wired.close()
+        raise
     return Trading(trader, wired.close)

@@ -73,6 +73,18 @@ def test_correction_written_during_a_merge_stays_pending(journal: BarJournal) ->
     assert_frame_equal(journal.pending(), bars("AAPL", close=9.5))
 
 
+def test_correction_that_another_process_merged_meanwhile_is_pending_again(journal: BarJournal) -> None:
+    """Two gateways: the slower one has just put the older bar over the newer one."""
+    journal.append(bars("AAPL", "IBM"))
+    taken = journal.pending()
+    journal.append(bars("AAPL", close=9.5))
+    journal.mark_merged(journal.pending())
+    journal.mark_merged(taken)
+    assert_frame_equal(journal.pending(), bars("AAPL", close=9.5))
+    journal.mark_merged(journal.pending())
+    assert journal.pending().is_empty()
+
+
 def test_bar_written_again_after_its_merge_is_pending_again(journal: BarJournal) -> None:
     for _ in range(2):
         journal.append(bars("AAPL"))

@@ -52,7 +52,13 @@ class BarJournal(Protocol):
         """Bars not yet marked merged, `BAR_SCHEMA`, newest write per key, sorted by (ts, symbol)."""
         ...
 
-    def mark_merged(self, bars: pl.DataFrame) -> None: ...
+    def mark_merged(self, bars: pl.DataFrame) -> None:
+        """These bars, and what they replaced, are in the table.
+
+        A newer write of the same keys that another process has merged meanwhile is pending again: these older values
+        may stand over it now.
+        """
+        ...
 
     def prune(self, keep_sessions: int) -> int:
         """Delete merged bars of all but the newest `keep_sessions` sessions; the rows deleted."""

@@ -36,11 +36,11 @@ class InMemoryBarJournal:
             .agg(up_to=pl.col("seq").max())
         )
         self._pending = None
-        self._rows = (
-            self._rows.join(done, on=BAR_KEY, how="left", maintain_order="left")
-            .with_columns(merged=pl.col("merged") | (pl.col("seq") <= pl.col("up_to")).fill_null(False))
-            .drop("up_to")
-        )
+        known = self._rows.join(done, on=BAR_KEY, how="left", maintain_order="left")
+        newest = pl.col("seq") == pl.col("seq").max().over(BAR_KEY)
+        overtaken = (newest & (pl.col("seq") > pl.col("up_to"))).fill_null(False)
+        covered = (pl.col("seq") <= pl.col("up_to")).fill_null(False)
+        self._rows = known.with_columns(merged=(pl.col("merged") | covered) & ~overtaken).drop("up_to")
 
     def prune(self, keep_sessions: int) -> int:
         """Drop merged bars of all but the newest `keep_sessions` sessions; returns the rows dropped."""

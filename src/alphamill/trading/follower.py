@@ -38,6 +38,7 @@ class Follower:
         self.cursor = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._tell = tell
         self._waiting = empty_bars()
+        self._untold = empty_bars()
         self._waits_since: float | None = None
 
     @property
@@ -82,19 +83,22 @@ class Follower:
         """Take in what is different in `version`; see `corrections` for what becomes of bars of settled sessions."""
         own = changed.filter(pl.col("symbol").is_in(self.desk.symbols))
         behind = own.filter(pl.col("ts") <= max(self.cursor, self.desk.closed or self.cursor))
-        if not behind.is_empty():
-            others = corrected(self.desk.history, behind)
-            self.desk.amend(behind)
-            self.version = version
-            self._after_amendment(others)
         self._wait(own.filter(pl.col("ts") > self.cursor))
+        if not behind.is_empty():
+            self._untold = pl.concat([self._untold, corrected(self.desk.history, behind)], how="diagonal")
+            self.desk.amend(behind)
+            self._after_amendment(version)
         self.version = version
 
-    def _after_amendment(self, others: pl.DataFrame) -> None:
+    def _after_amendment(self, version: int) -> None:
+        """Books and alert; what fails here is done again with the same rows at the next look."""
+        data = data_version(version)
         for trader in self.desk.traders:
-            trader.adjust(self.market(trader))
+            trader.adjust(self.desk.market(trader, self.cursor, data))
         held = {symbol for trader in self.desk.traders for symbol in trader.held()}
-        alert = correction_alert(others.filter(pl.col("ts") <= self.cursor), held, self.data_version)
+        others = self._untold.filter(pl.col("ts") <= self.cursor)
+        alert = correction_alert(others, held, data)
+        self._untold = self._untold.clear()
         if alert is not None:
             log.warning("settled bars were corrected; no decision is redone", bars=others.height)
             self._tell(alert)

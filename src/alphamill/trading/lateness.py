@@ -2,9 +2,15 @@
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Final
 
 from alphamill.domain.calendars import next_open
 from alphamill.ports import Clock
+
+MISSED: Final = "its open has passed"
+
+#: When an order was decided -> why it can no longer reach its open, or None.
+Late = Callable[[dt.datetime], str | None]
 
 #: (calendar code, session close) -> why it is too late to trade on that session, or None.
 Lateness = Callable[[str, dt.datetime], str | None]

@@ -22,17 +22,13 @@ from alphamill.trading.decision import decision_of, logged_as
 from alphamill.trading.delistings import Delistings
 from alphamill.trading.exits import exit_plan, forbidden, missed_sessions, not_scheduled, plan_or_exit, tripped
 from alphamill.trading.inputs import gather
+from alphamill.trading.lateness import MISSED, Late
 from alphamill.trading.market import Market, history_refusals
 from alphamill.trading.newest import SessionFeatures
 from alphamill.trading.own_books import OwnBooks
 from alphamill.trading.plan import risk_context
 from alphamill.trading.venue import lanes_to
-from alphamill.trading.watch import state_moved
-
-MISSED = "its open has passed"
-
-#: When an order was decided -> why it can no longer reach its open, or None.
-Late = Callable[[datetime], str | None]
+from alphamill.trading.watch import moved_on
 
 
 class PortfolioTrader:
@@ -48,6 +44,8 @@ class PortfolioTrader:
         Risk rules; the default set of `spec` when None.
     token
         Of the lease's grant under which this process trades; it goes with every write of the books.
+    holds, late
+        Asked while orders are sent: is the lease still held, can an order still reach its open.
     on_orders
         Hears orders that have just taken a status, once the ledger holds it. Must not raise.
 
@@ -69,6 +67,8 @@ class PortfolioTrader:
         notifier: Notifier,
         rules: Rules | None = None,
         token: Callable[[], int | None] = lambda: None,
+        holds: Callable[[], bool] = lambda: True,
+        late: Late = lambda decided_at: None,
         on_orders: Callable[[Sequence[Order]], object] = lambda orders: None,
     ) -> None:
         self.spec = spec
@@ -76,6 +76,7 @@ class PortfolioTrader:
         self._delistings = Delistings(spec.universe)
         self._features, self._forecaster = features, forecaster
         self._broker, self._lanes = broker, lanes_to(broker.capabilities(), spec)
+        self._holds, self._late = holds, late
         self._ledger = ledger
         self._history = history
         self._notifier = notifier
@@ -139,7 +140,7 @@ class PortfolioTrader:
         with logged_as(decision):
             record = self._books.commit(decision)
             if decision.orders:
-                self.send_committed(compared=True)
+                self.send_committed(self._late, compared=True)
             elif record.open_orders:
                 self.enforce_state()  # the drawdown may have tripped since
         for alert in of_decision(decision, self.spec):
@@ -191,7 +192,7 @@ class PortfolioTrader:
         decision = decision_of(self.spec, record, market, "manual", plan=plan, target_id=target_id)
         with logged_as(decision):
             self._books.commit(decision)
-            self.send_committed(compared=True)
+            self.send_committed(self._late, compared=True)
         return decision
 
     def send_committed(self, late: Late = lambda decided_at: None, *, compared: bool = False) -> None:
@@ -210,10 +211,11 @@ class PortfolioTrader:
         withheld = {o.id for o in unsent}  # should one not be cancelled now, it is not sent either
         waiting = [o for o in record.open_orders if o.status in UNANSWERED and o.id not in withheld]
         if waiting and (compared or self.agreement.holds(record)):
-            allowed, stopped = [o for o in waiting if not forbids(record, o)], state_moved(record, self._books.record)
+            allowed = [o for o in waiting if not forbids(record, o)]
+            stopped = moved_on(record, self._books.record, self._holds)
             sent = send_orders(allowed, self._broker, expired=expired, stopped=stopped, lanes=self._lanes)
             if sent:
-                self._record_orders(record, sent)
+                self._books.note(record, sent)
 
     def enforce_state(self) -> PortfolioRecord:
         """Cancel open orders the state forbids: all when HALTED, those not toward zero when REDUCING."""
@@ -282,7 +284,7 @@ class PortfolioTrader:
         """Cancel open orders (all if None); one whose fate the broker does not tell stays open."""
         changed = [self._cancelled(order, why) for order in (record.open_orders if orders is None else orders)]
         known = [order for order in changed if order is not None]
-        return self._record_orders(record, known) if known else record
+        return self._books.note(record, known) if known else record
 
     def _cancelled(self, order: Order, why: str) -> Order | None:
         if self._lanes.holds(order.id):
@@ -294,6 +296,3 @@ class PortfolioTrader:
                 self._told.add(order.id)
                 self._tell(Alert(f"{self.spec.name}: order {order.id} could not be cancelled", str(error)))
             return None
-
-    def _record_orders(self, record: PortfolioRecord, orders: Sequence[Order]) -> PortfolioRecord:
-        return self._books.note(record, orders)

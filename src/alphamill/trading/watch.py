@@ -10,8 +10,13 @@ from alphamill.domain.ledger import PortfolioRecord
 LOOK_AGAIN_SECS: Final = 0.05
 
 
-def state_moved(record: PortfolioRecord, load: Callable[[], PortfolioRecord]) -> Callable[[], bool]:
-    """Asked between orders: whether the portfolio's state is no longer that of `record`; `load` reads it again."""
+def moved_on(
+    record: PortfolioRecord, load: Callable[[], PortfolioRecord], holds: Callable[[], bool]
+) -> Callable[[], bool]:
+    """Asked between orders: whether the state is no longer that of `record`, or the lease is no longer held.
+
+    `load` reads the record again, `holds` the lease. A process that was stopped in between is asked when it goes on.
+    """
     looked = time.monotonic()
 
     def moved() -> bool:
@@ -19,6 +24,6 @@ def state_moved(record: PortfolioRecord, load: Callable[[], PortfolioRecord]) ->
         if time.monotonic() - looked < LOOK_AGAIN_SECS:
             return False
         looked = time.monotonic()
-        return load().state is not record.state
+        return not holds() or load().state is not record.state
 
     return moved

@@ -241,7 +241,7 @@ class Running:
             lambda grant: made,
             lease=InMemoryLease(InMemoryLedger(), ttl_secs=60, clock=clock),
             holder="test",
-            renew_secs=20,
+            ttl_secs=60,
             bus=bus or InMemoryEventBus(),
             board=self.board,
             clock=clock,

@@ -17,6 +17,12 @@ _COLUMNS = [journal.c[name] for name in BAR_SCHEMA]
 _SEQ = {"seq": pl.Int64()}
 _IS_PENDING = text("NOT merged")  # spelled as the partial index spells it
 _PENDING: Select[Any] = select(journal.c.seq, *_COLUMNS).where(_IS_PENDING).order_by(journal.c.seq)
+_MERGED_AFTER: Select[Any] = (
+    select(journal.c.seq, journal.c.symbol, journal.c.ts)
+    .where(journal.c.merged, journal.c.seq > bindparam("first_seq"))
+    .order_by(journal.c.seq)
+)
+_REOPEN = update(journal).where(journal.c.seq == bindparam("reopened")).values(merged=False)
 _MARK = (
     update(journal)
     .where(journal.c.seq.between(bindparam("first_seq"), bindparam("last_seq")), _IS_PENDING)
@@ -66,16 +72,23 @@ class SqlBarJournal:
         return newest
 
     def mark_merged(self, bars: pl.DataFrame) -> None:
-        """Mark these very bars and what they replaced; a correction written since stays pending."""
+        """Mark these very bars and what they replaced; a correction written since stays pending.
+
+        One that another process has merged since is pending again: these bars may stand over it in the table now.
+        """
         check_bars(bars)
         seen, newest = self._seen, self._newest
         written = _runs(seen["seq"]) if bars.equals(newest) else _written(seen, bars)
         # A mark that is lost merges the bar again, which changes nothing.
         with self._database.write(may_be_lost=True) as connection:
             if written is None:
-                written = _written(_pending(connection), bars, known=True)
+                seen = _pending(connection)
+                written = _written(seen, bars, known=True)
             if written:
+                overtaken = _overtaken(connection, seen, bars, min(run["first_seq"] for run in written))
                 connection.execute(_MARK, written)
+                if overtaken:
+                    connection.execute(_REOPEN, overtaken)
 
     def prune(self, keep_sessions: int) -> int:
         """Delete merged bars of all but the newest `keep_sessions` sessions; returns the rows deleted."""
@@ -106,11 +119,28 @@ def _written(pending: pl.DataFrame, bars: pl.DataFrame, *, known: bool = False) 
 
     None when `pending` lacks one of the bars, unless it is `known` to be all there is.
     """
-    columns = BAR_SCHEMA.names()
-    found = pending.join(bars.select(columns), on=columns, how="semi").group_by(BAR_KEY).agg(up_to=pl.col("seq").max())
+    found = _numbers(pending, bars)
     if found.height < bars.height and not known:
         return None
     return _runs(pending.join(found, on=BAR_KEY).filter(pl.col("seq") <= pl.col("up_to"))["seq"])
+
+
+def _numbers(pending: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """The number ``up_to`` under which each of these bars was written last."""
+    columns = BAR_SCHEMA.names()
+    same = pending.join(bars.select(columns), on=columns, how="semi")
+    return same.group_by(BAR_KEY).agg(up_to=pl.col("seq").max())
+
+
+def _overtaken(connection: Connection, seen: pl.DataFrame, bars: pl.DataFrame, first_seq: int) -> list[dict[str, int]]:
+    """Numbers of writes that are merged already and newer than what these bars were written under."""
+    merged = connection.execute(_MERGED_AFTER, {"first_seq": first_seq}).all()
+    if not merged:
+        return []
+    keys = {name: BAR_SCHEMA[name] for name in BAR_KEY}
+    others = pl.DataFrame([tuple(row) for row in merged], schema={**_SEQ, **keys}, orient="row")
+    newer = others.join(_numbers(seen, bars), on=BAR_KEY).filter(pl.col("seq") > pl.col("up_to"))
+    return [{"reopened": seq} for seq in newer.group_by(BAR_KEY).agg(pl.col("seq").max())["seq"]]
 
 
 def _runs(seqs: pl.Series) -> list[dict[str, int]]:
