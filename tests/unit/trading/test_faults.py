@@ -269,7 +269,7 @@ def test_orders_of_a_portfolio_ahead_of_the_others_are_not_called_late(
         alone.accept(session.select(RAW_BAR_SCHEMA.names()))
     with monkeypatch.context() as killed:
         killed.setattr("alphamill.trading.portfolio_trader.send_orders", lambda *args, **kwargs: [])
-        killed.setattr(alone.controller("demo"), "_record_orders", lambda *args: None)
+        killed.setattr(alone.controller("demo")._books, "note", lambda *args: None)
         alone.close_sessions()
         alone.process()
     assert {o.status for o in parts["ledger"].orders("demo")} == {OrderStatus.PENDING}

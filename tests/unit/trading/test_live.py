@@ -222,9 +222,9 @@ def _die(*args: object, **kwargs: object) -> None:
 
 def _run_and_die(system, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """One session whose process ends right after the decision was committed, at `where`."""
-    target = system.live.controller("demo") if where == "_record_orders" else "alphamill.trading.portfolio_trader"
+    target = system.live.controller("demo")._books if where == "note" else "alphamill.trading.portfolio_trader"
     with monkeypatch.context() as kill:
-        if where == "_record_orders":
+        if where == "note":
             kill.setattr(target, where, _die)
         else:
             kill.setattr(f"{target}.{where}", _die)
@@ -233,7 +233,7 @@ def _run_and_die(system, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     assert {o.status for o in system.ledger.orders("demo")} == {OrderStatus.PENDING}
 
 
-@pytest.mark.parametrize("where", ["send_orders", "_record_orders"])
+@pytest.mark.parametrize("where", ["send_orders", "note"])
 def test_a_process_killed_between_commit_and_answer_sends_each_order_once(
     system, make_live, parts, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -247,7 +247,7 @@ def test_a_process_killed_between_commit_and_answer_sends_each_order_once(
     assert sorted(f.order_id for f in system.ledger.fills("demo")) == sorted(ids)
 
 
-@pytest.mark.parametrize("where", ["send_orders", "_record_orders"])
+@pytest.mark.parametrize("where", ["send_orders", "note"])
 def test_a_late_restart_cancels_what_was_not_sent_at_the_broker_too(
     system, make_live, parts, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -256,7 +256,7 @@ def test_a_late_restart_cancels_what_was_not_sent_at_the_broker_too(
     orders = system.ledger.orders("demo")
     assert {o.status for o in orders} == {OrderStatus.CANCELLED}
     known = [answer.status for o in orders if (answer := system.broker.order(o.id))]
-    assert known == ([OrderStatus.CANCELLED] * len(orders) if where == "_record_orders" else [])
+    assert known == ([OrderStatus.CANCELLED] * len(orders) if where == "note" else [])
 
 
 def test_on_the_wall_clock_an_old_session_is_settled_but_not_traded(parts, make_live, spec, ahead) -> None:
