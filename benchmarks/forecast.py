@@ -143,7 +143,8 @@ class _Parts:
         return np.array([answer["mean"], answer["std"]], dtype=np.float32)
 
     def _binary(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self.port._ask(self.port._at(self.url), x)
+        tensors = self.port._ask(self.port._at(self.url), x)
+        return tensors["mean"], tensors["std"]
 
     def _json(self, x: np.ndarray) -> np.ndarray:
         import orjson
