@@ -28,19 +28,20 @@ PROSE = """
 **These figures are older than this text.** They are those of the one process that gateway and trader were before, on a
 quiet machine; its stages were others, too.
 
-Few names cost what any session costs: some twenty small plans of Polars, two dozen SQL statements, one Parquet file
-that the gateway writes and the trader reads, an event and two questions to Redis, and two to the forecaster. Five
-commits wait for the disk before the orders are out: the journal, the lease, the broker's log, the settlement, the
-decision. At 500 names the newest features, their way into Redis and the rows of the journal weigh most. The features
-are computed from the first bar on, so their share grows with history: the last column.
+Few names cost what any session costs: some twenty small plans of Polars, thirty SQL statements, one Parquet file that
+the gateway writes and the trader reads, an event and two questions to Redis, and two to the forecaster. Five commits
+wait for the disk before the orders are out: the journal, the lease, the broker's log, the settlement, the decision. At
+500 names the newest features, their way into Redis and the rows of the journal weigh most. The features are computed
+from the first bar on, so their share grows with history: the last column.
 
 Out of the way by design: compacting the bars table and full garbage collections, which took 100 to 400 ms each and came
 between a bar and its orders, run when nothing waits. That bars are new the gateway sees in memory; the trader opens no
-file but the new one. A decision gets the features that were written, and does not ask Redis for them.
+data file but the new one. A decision gets the features that were written, and does not ask Redis for them.
 
 Next levers: features that look back a fixed number of bars need only those, so that only the recursive ones would grow
-with history; rows of the journal as one compressed block instead of one row per bar; the lease, which every round
-renews although a thread of its own does so too.
+with history; rows of the journal as one compressed block instead of one row per bar; the trader's question for the
+newest version, which opens the table's log anew each time; the lease, which every round renews although a thread of its
+own does so too.
 """
 
 AIMS_MS = {50: 50.0, 500: 250.0}
