@@ -154,7 +154,7 @@ def _name(argv: list[str]) -> str:
         return argv[argv.index("--function_to_execute") + 1]
     if "default_worker" in text or "setup_worker" in text:
         return "ray trial"
-    known = {"spawn_main": "spawned by evaluate", "/ray/": "ray system", "kfp_local": "pipeline", "guard": "guard"}
+    known = {"spawn_main": "spawned by evaluate", "/ray/": "ray system", "adapters.kfp": "pipeline", "guard": "guard"}
     known |= {"serving.forecaster": "forecaster", "serving.gateway": "gateway", "serving.trader": "trader"}
     known["alphamill.cli"] = "demo"
     return next((name for word, name in known.items() if word in text), text[:60])
