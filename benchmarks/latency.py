@@ -162,8 +162,7 @@ class Trial:
             if time.perf_counter() > until:
                 break
         self._check(gateway, len(totals))
-        # The first sessions warm up.
-        warm = min(5, len(totals) - 1)
+        warm = min(5, len(totals) - 1)  # the first sessions warm up
         return Timing(tuple(totals[warm:])), stages[warm:]
 
     async def _settle_down(self, gateway: Any, loop: Any) -> None:
