@@ -1,6 +1,6 @@
 """Event backtest: 250 names x 20 years (5,040 sessions), the top 25 by forecast every 21 bars, next open, with costs.
 
-Ours is the product's path: `run_backtest` with the trading loop, the controller with all its rules, the paper broker, a
+Ours is the product's path: `run_backtest` with the desk, the portfolio's trader with all its rules, the paper broker, a
 ledger, a feature table and a forecast table; it starts from frames of bars, features and forecasts, and every session
 leaves a decision and a NAV in the ledger. ml4t-backtest gets the same bars and, ready made, the target weights of each
 decision: it need not read a forecast or rank a name. The floor is a loop over sessions on numpy arrays with the same
@@ -54,7 +54,7 @@ off. After that, decisions of skipped sessions could be written as rows of a tab
 parameter sets run in processes of their own already (`steps.backtest_runs`).
 """
 
-#: Bars before the first session: what the controller wants of history, and one.
+#: Bars before the first session: what the trader wants of history, and one.
 _KNOWN, _EVERY, _HELD = 127, 21, 25
 
 
@@ -178,7 +178,7 @@ def _stages() -> dict[str, tuple[Any, str]]:
     from alphamill.adapters.memory.forecast_table import ForecastTable
     from alphamill.adapters.memory.ledger import InMemoryLedger
     from alphamill.features.history import BarHistory
-    from alphamill.trading import loop
+    from alphamill.trading import desk
     from alphamill.trading.portfolio_trader import PortfolioTrader
 
     return {
@@ -186,10 +186,10 @@ def _stages() -> dict[str, tuple[Any, str]]:
         "forecast table: made": (ForecastTable, "__init__"),
         "history: append a session": (BarHistory, "append"),
         "broker: actions and fills at the open": (PaperBroker, "on_bars"),
-        "controller: prices and volumes": (loop, "market_at"),
-        "controller: settle": (PortfolioTrader, "_settle"),
-        "controller: decide": (PortfolioTrader, "_decide"),
-        "controller: send": (PortfolioTrader, "send_committed"),
+        "trader: prices and volumes": (desk, "market_at"),
+        "trader: settle": (PortfolioTrader, "_settle"),
+        "trader: decide": (PortfolioTrader, "_decide"),
+        "trader: send": (PortfolioTrader, "send_committed"),
         "ledger: commit the decision": (InMemoryLedger, "commit"),
     }
 

@@ -27,9 +27,9 @@ PROSE = """
 **Where the time goes.** Most of it is work: fits (`train`, `evaluate`) and sixty sessions posted bar by bar over HTTP
 (`trade`). Every step is a process of its own, as it is a pod on a cluster, so the time before a stage is Python and
 imports: Feast for `materialize`, MLflow for `register` and `deploy`, Ray for the first trial, KServe before a
-forecaster is ready. The controller imports no Feast any more: the names that it declares are noted beside its
-registry, and rows are read and written in its layout. What Feast, MLflow or KServe import themselves (torch, clouds,
-pandas) cannot be left out from here.
+forecaster is ready. The trader imports no Feast: the names that it declares are noted beside its registry, and rows are
+read and written in its layout. What Feast, MLflow or KServe import themselves (torch, clouds, pandas) cannot be left
+out from here.
 
 **Next lever.** Feast's own imports, which materialize waits for: it imports torch and the clients of several clouds
 whether they are used or not. And MLflow in `register` and `deploy`: both could be one step, at the price of a coarser
@@ -52,7 +52,8 @@ NEEDS: Final = {
     "register_model": {"mlflow", "sqlalchemy"},
     "deploy_model": {"mlflow", "sqlalchemy"},
     "forecaster": {"kserve", "onnxruntime"},
-    "controller": {"polars", "pyarrow", "deltalake", "fastapi", "sqlalchemy", "talib", "mlflow"},
+    "gateway": {"polars", "pyarrow", "deltalake", "fastapi", "sqlalchemy", "mlflow"},
+    "trader": {"polars", "pyarrow", "deltalake", "fastapi", "sqlalchemy", "talib"},
     "spawned by evaluate": {"polars", "scipy", "talib"},
     "ray trial": {"ray", "torch", "polars", "pyarrow"},
     "ray system": {"ray"},
@@ -153,8 +154,9 @@ def _name(argv: list[str]) -> str:
         return argv[argv.index("--function_to_execute") + 1]
     if "default_worker" in text or "setup_worker" in text:
         return "ray trial"
-    known = {"spawn_main": "spawned by evaluate", "/ray/": "ray system", "kfp_local": "pipeline", "guard": "guard"}
-    known |= {"serving.forecaster": "forecaster", "serving.controller": "controller", "alphamill.cli": "demo"}
+    known = {"spawn_main": "spawned by evaluate", "/ray/": "ray system", "adapters.kfp": "pipeline", "guard": "guard"}
+    known |= {"serving.forecaster": "forecaster", "serving.gateway": "gateway", "serving.trader": "trader"}
+    known["alphamill.cli"] = "demo"
     return next((name for word, name in known.items() if word in text), text[:60])
 
 

@@ -2,7 +2,7 @@
 
 The model is a network of the size that is trained. Our KServe server and a bare uvicorn that serves the same graph are
 processes of their own; one httpx client asks both and ends with arrays. "Port" is `V2Forecaster.forecast` as the
-controller calls it, from feature snapshots to checked forecasts. onnxruntime in this process is the floor.
+trader calls it, from feature snapshots to checked forecasts. onnxruntime in this process is the floor.
 """
 
 import datetime as dt
@@ -143,7 +143,8 @@ class _Parts:
         return np.array([answer["mean"], answer["std"]], dtype=np.float32)
 
     def _binary(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self.port._ask(self.port._at(self.url), x)
+        tensors = self.port._ask(self.port._at(self.url), x)
+        return tensors["mean"], tensors["std"]
 
     def _json(self, x: np.ndarray) -> np.ndarray:
         import orjson

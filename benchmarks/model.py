@@ -1,7 +1,9 @@
-"""A network of the size that is trained, as a model folder; its weights come from a seed."""
+"""A network of the size that is trained, as a model folder, and served; its weights come from a seed."""
 
 import datetime as dt
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,3 +68,24 @@ def write_model(folder: Path, features: tuple[str, ...], sample: np.ndarray | No
         approved_for="paper",
     )
     (folder / "card.json").write_text(card.model_dump_json())
+
+
+def deploy_model(runtime: Any) -> None:
+    """Our model server with this network, as the runtime's deployment."""
+    from alphamill.adapters.kserve.health import ready
+    from alphamill.domain.models import Deployment
+    from alphamill.features import MODEL_FEATURES, newest
+    from alphamill.features.history import BarHistory
+    from alphamill.proofs.synthetic_market import synthetic_market
+    from alphamill.runtimes.embedded import children, deployments, free_port
+
+    sample = newest(BarHistory.from_bars(synthetic_market(50, 100, seed=2)), MODEL_FEATURES)
+    write_model(runtime.home / "model", MODEL_FEATURES, sample.select(MODEL_FEATURES).to_numpy())
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    options = ["--model-dir", str(runtime.home / "model"), "--model-version", "1", "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "serving.forecaster", *options, "--http-port", str(port)]
+    child = runtime.start("forecaster-1", command)
+    children.wait_ready(child, lambda: ready(url), timeout_secs=120)
+    now = dt.datetime.now(dt.UTC)
+    about = Deployment(service="forecaster", model_id="forecaster-1", url=url, status="deployed", updated_at=now)
+    deployments.write(runtime.home, deployments.LocalDeployment(about, child))
