@@ -134,6 +134,22 @@ def test_a_correction_of_the_session_that_failed_is_decided_on(system, monkeypat
     assert decision.data_version == f"bars@{system.store.version()}"
 
 
+def test_a_look_that_fails_in_the_books_is_done_again_whole(system, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corrected bar and the next session come in one version: neither the session nor the alert is lost."""
+    system.run(system.ahead[0])
+    system.store.append(corrected(system.ahead[0], "SYN001", 1.03))
+    system.store.append(system.ahead[1])
+    told = len(system.notifier.sent)
+    with monkeypatch.context() as broken:
+        broken.setattr(system.live.controller("demo"), "adjust", lambda market: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            system.live.process()
+    (decision,) = system.live.process()
+    assert decision.decided_at == system.ahead[1]["ts"][0]
+    assert decision.refusals == ()
+    assert len([title for title, _ in system.notifier.sent[told:] if "were corrected" in title]) == 1
+
+
 def test_a_session_after_one_that_never_arrived_is_settled_and_not_decided(system) -> None:
     for session in system.ahead[:2]:
         system.run(session)
