@@ -68,8 +68,9 @@ class TradingLoop:
         self._task: asyncio.Task[None] | None = None
         self._renewal: threading.Thread | None = None
         self._over = threading.Event()
-        self._seat = threading.Lock()
-        self._rests_until = 0.0
+        self._seat = threading.RLock()
+        self._answer: Grant | None = None
+        self._asked_at = self._rests_until = 0.0
         self._bus_started = self._bus_told = False
         self._rounds = 0
 
@@ -127,8 +128,7 @@ class TradingLoop:
     def _take_the_seat(self) -> None:
         if time.monotonic() < self._rests_until:
             return
-        with self._seat:
-            grant = self._lease.acquire(self._holder)
+        grant = self._ask()
         if self._trading is not None and (grant is None or self._grant is None or grant.token != self._grant.token):
             log.warning("the lease was lost; another trader may act", holder=self._holder)
             self._leave()
@@ -144,6 +144,14 @@ class TradingLoop:
             raise
         log.info("trading", holder=self._holder, token=grant.token)
 
+    def _ask(self) -> Grant | None:
+        """The lease as it was granted; asked for anew once the last answer is a third of its life old."""
+        with self._seat:
+            if self._answer is None or time.monotonic() - self._asked_at > self._ttl_secs / 3:
+                self._answer = self._lease.acquire(self._holder)
+                self._asked_at = time.monotonic()
+            return self._answer
+
     def _leave(self) -> None:
         trading, self._trading, self._grant = self._trading, None, None
         if trading is not None:
@@ -151,7 +159,7 @@ class TradingLoop:
 
     def _give_back(self) -> None:
         with self._seat:  # not while it is being renewed: that would take it again
-            grant = self._grant
+            grant, self._answer = self._grant, None
             self._leave()
             if grant is not None:
                 with contextlib.suppress(AlphamillError):
@@ -159,11 +167,10 @@ class TradingLoop:
 
     def _renew(self) -> None:
         """A long round must not cost the lease: it is renewed from a thread of its own while the process runs."""
-        while not self._over.wait(self._ttl_secs / 3):
-            with self._seat:
+        while not self._over.wait(self._ttl_secs / 6):
+            with self._seat, contextlib.suppress(Unavailable):
                 if self._grant is not None:
-                    with contextlib.suppress(Unavailable):
-                        self._lease.acquire(self._holder)
+                    self._ask()
 
     def _enforce(self, trading: Trading) -> None:
         trading.trader.enforce_states()

@@ -111,8 +111,7 @@ class DeltaBarStore:
         if tail is not None and is_newest(self.uri, tail.version):
             return tail.version
         with StoreErrors(self.uri):
-            table = open_newest(self.uri)
-            return -1 if table is None else int(table.version())
+            return self._changes.version()
 
     def changes(self, since: int, until: int) -> pl.DataFrame:
         """Rows of `until` that `since` does not have so, sorted by (ts, symbol); reads only files that differ.

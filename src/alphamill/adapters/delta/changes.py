@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from alphamill.adapters.delta.tables import open_table, storage_options
+from alphamill.adapters.delta.tables import open_newest, open_table, storage_options
+from alphamill.adapters.delta.tail import is_newest
 from alphamill.domain.bars import BAR_KEY, BAR_SCHEMA, BAR_VALUES, empty_bars
 from alphamill.errors import NotFound
 
@@ -15,13 +16,25 @@ if TYPE_CHECKING:
 
 
 class Changes:
-    """Compares versions by their lists of files. Remembers the list it saw last, so that following a table is cheap."""
+    """Follows a table: its newest version, and what differs between two, by their lists of files.
+
+    It remembers the log and the list that it saw last.
+    """
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._lock = threading.Lock()
         self._table: DeltaTable | None = None
         self._seen: tuple[int, frozenset[str]] = (-1, frozenset())
+
+    def version(self) -> int:
+        """The newest version, -1 without a table. Of the log only commits after the last look are read."""
+        with self._lock:
+            if self._table is None:
+                self._table = open_newest(self._uri)
+            elif not is_newest(self._uri, int(self._table.version())):
+                self._table.update_incremental()
+            return -1 if self._table is None else int(self._table.version())
 
     def between(self, since: int, until: int) -> pl.DataFrame:
         """See `ports.BarStore.changes`. A file that both versions have is not opened."""
