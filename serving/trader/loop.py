@@ -153,13 +153,13 @@ class TradingLoop:
             return self._answer
 
     def _leave(self) -> None:
-        trading, self._trading, self._grant = self._trading, None, None
+        trading, self._trading, self._grant, self._answer = self._trading, None, None, None
         if trading is not None:
             trading.close()
 
     def _give_back(self) -> None:
         with self._seat:  # not while it is being renewed: that would take it again
-            grant, self._answer = self._grant, None
+            grant = self._grant
             self._leave()
             if grant is not None:
                 with contextlib.suppress(AlphamillError):

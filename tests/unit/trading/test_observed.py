@@ -98,7 +98,8 @@ def test_orders_are_counted_in_every_state_they_take(client, system) -> None:
     for session in system.ahead[:3]:
         post(client, session)
     orders = system.ledger.orders("demo")
-    assert counted(client, "orders_total", portfolio="demo", status="pending") == len(orders)
+    # An order is counted once the ledger holds it: a moment later.
+    assert eventually(lambda: counted(client, "orders_total", portfolio="demo", status="pending") == len(orders))
     filled = sum(order.status.value == "filled" for order in orders)
     assert filled
     assert counted(client, "orders_total", portfolio="demo", status="filled") == filled
@@ -108,7 +109,7 @@ def test_a_target_set_by_hand_is_counted_as_a_decision(client, system) -> None:
     post(client, system.ahead[0])
     symbol = sorted(system.live.trader.symbols)[0]
     assert client.post("/api/portfolio/update", json={"weights": {symbol: 0.1}}).status_code == 200
-    assert counted(client, "decisions_total", portfolio="demo", source="manual") == 1
+    assert eventually(lambda: counted(client, "decisions_total", portfolio="demo", source="manual") == 1)
 
 
 def test_a_bar_that_the_door_refuses_is_counted_by_its_rule(client, system) -> None:
